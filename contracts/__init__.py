@@ -1,0 +1,56 @@
+"""Messages, events and errors. No I/O, and nothing else of ours is imported here."""
+
+from contracts.codec import EVENT_SCHEMA, SCHEMAS, decode, decode_event, encode, json_schemas
+from contracts.document import Document, Outcome
+from contracts.event import (
+    Accepted,
+    Cancelled,
+    Citation,
+    Delta,
+    Done,
+    Event,
+    Evidence,
+    Failed,
+    Passage,
+    Routed,
+    Rows,
+    Scalar,
+    Terminal,
+    Usage,
+    is_terminal,
+)
+from contracts.job import Cancel, EvidenceJob, GenerateJob, LogPosition
+from contracts.query import Query, Route, Turn
+
+__all__ = [
+    "EVENT_SCHEMA",
+    "SCHEMAS",
+    "Accepted",
+    "Cancel",
+    "Cancelled",
+    "Citation",
+    "Delta",
+    "Document",
+    "Done",
+    "Event",
+    "Evidence",
+    "EvidenceJob",
+    "Failed",
+    "GenerateJob",
+    "LogPosition",
+    "Outcome",
+    "Passage",
+    "Query",
+    "Route",
+    "Routed",
+    "Rows",
+    "Scalar",
+    "Terminal",
+    "Turn",
+    "Usage",
+    "decode",
+    "decode_event",
+    "encode",
+    "is_terminal",
+    "json_schemas",
+]

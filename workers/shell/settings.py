@@ -1,0 +1,21 @@
+"""Settings that all workers share; each worker adds its own in `workers/<name>/settings.py`."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from bus.settings import BusSettings
+
+
+class WorkerSettings(BusSettings):
+    """Variables are prefixed with `AF_`; see `askfleet settings` for the list with defaults."""
+
+    concurrency: int = Field(default=16, ge=1, description="messages worked on at once")
+    http_host: str = Field(default="127.0.0.1", description="address of /healthz, /readyz and /metrics")
+    http_port: int = Field(
+        default=0, ge=0, le=65535, description="port of /healthz and /readyz; 0: a free one"
+    )
+    drain_grace_s: float = Field(default=20.0, ge=0, description="after SIGTERM, time for work in hand")
+    tenants_file: Path | None = Field(default=None, description="YAML of tenants, keys (SHA-256), databases")
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_format: str = Field(default="json", pattern="^(json|console)$", description="json or console")
