@@ -1,0 +1,57 @@
+"""What travels beside a body: identity, deadline, trace and schema, as message headers."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contracts.errors import DeadlineExceeded
+from contracts.query import DEFAULT_DEADLINE_S
+
+MESSAGE_ID = "Nats-Msg-Id"
+DEADLINE = "Af-Deadline"
+TRACE_PARENT = "traceparent"
+SCHEMA = "Af-Schema"
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """`deadline` is in epoch milliseconds; `message_id` is what the stream drops duplicates by."""
+
+    deadline: int
+    message_id: str = ""
+    trace_parent: str = ""
+    schema: str | None = None
+
+    @classmethod
+    def read(cls, headers: Mapping[str, str] | None, *, sent_ms: int) -> "Envelope":
+        """A missing or unreadable deadline is the default one, counted from when the message was stored."""
+        found = headers or {}
+        return cls(
+            deadline=_epoch_ms(found.get(DEADLINE)) or sent_ms + int(DEFAULT_DEADLINE_S * 1000),
+            message_id=found.get(MESSAGE_ID, ""),
+            trace_parent=found.get(TRACE_PARENT, ""),
+            schema=found.get(SCHEMA),
+        )
+
+    def headers(self, *, message_id: str, schema: str) -> dict[str, str]:
+        """Headers for what follows from this message: same deadline and trace, its own id and schema."""
+        made = {MESSAGE_ID: message_id, SCHEMA: schema, DEADLINE: str(self.deadline)}
+        if self.trace_parent:
+            made[TRACE_PARENT] = self.trace_parent
+        return made
+
+    def remaining_s(self) -> float:
+        return (self.deadline - now_ms()) / 1000
+
+    def check_deadline(self) -> None:
+        late_s = -self.remaining_s()
+        if late_s >= 0:
+            raise DeadlineExceeded(f"The deadline {self.deadline} passed {late_s:.1f} s ago.")
+
+
+def _epoch_ms(value: str | None) -> int:
+    return int(value) if value is not None and value.isascii() and value.isdigit() else 0

@@ -1,0 +1,65 @@
+"""One stage of the pipeline: a pull loop whose given-up work is told on the answer log."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from bus import subjects
+from bus.answer_log import AnswerWriter
+from bus.connection import Bus
+from bus.consume import PullLoop, Source
+from bus.delivery import GiveUp, Refusal, Settler, Work
+from contracts import Failed
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@asynccontextmanager
+async def run_stage(
+    bus: Bus,
+    source: Source,
+    kind: type[T],
+    work: Work[T],
+    *,
+    drain_grace_s: float,
+    give_up: GiveUp | None = None,
+) -> AsyncIterator[PullLoop]:
+    """Pull and work while the context is open; drain when it closes.
+
+    Args:
+        give_up: told of each message that is given up; by default `failed` is written on its answer log.
+    """
+    stage = source.durable.split("-")[0]
+    settler = Settler(bus, stage, kind, work, give_up or fail_on_log(bus))
+    loop = PullLoop(bus, source, settler)
+    await loop.start()
+    try:
+        yield loop
+    finally:
+        await loop.drain(drain_grace_s)
+
+
+def fail_on_log(bus: Bus) -> GiveUp:
+    """Write `failed` on the answer log of the query that a given-up message belongs to, if it names one."""
+
+    async def give_up(refusal: Refusal) -> None:
+        query_id = query_id_of(refusal)
+        if query_id and subjects.is_token(refusal.tenant):
+            writer = AnswerWriter(bus, refusal.tenant, query_id)
+            await writer.append_once(Failed(problem=refusal.error.problem()))
+
+    return give_up
+
+
+def query_id_of(refusal: Refusal) -> str:
+    """The query id in the body, or the first part of the message id where the body can't be read."""
+    try:
+        body = from_json(refusal.raw)
+    except (ValueError, ValidationError):
+        body = None
+    found = body.get("query_id") or body.get("id") if isinstance(body, dict) else None
+    candidate = found if isinstance(found, str) else refusal.envelope.message_id.split(":")[0]
+    return candidate if subjects.is_token(candidate) else ""

@@ -1,0 +1,85 @@
+"""The life of a worker process: logs, FastStream's app with our connection, probes, SIGTERM, exit code."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TypeVar
+
+import structlog
+import uvloop
+from faststream import FastStream
+from pydantic import ValidationError
+
+from bus.connection import Bus, bind, open_broker
+from contracts.errors import AskfleetError
+from workers.shell.http import Ready, health_app, serve
+from workers.shell.logs import configure_logs
+from workers.shell.settings import WorkerSettings
+
+log = structlog.get_logger(__name__)
+
+Open = Callable[[Bus], AbstractAsyncContextManager[Ready]]
+"""Opens what a worker needs and starts its stage; the context yields the readiness conditions."""
+
+
+S = TypeVar("S", bound=WorkerSettings)
+
+
+def run_worker(name: str, load: Callable[[], S], make: Callable[[S], Open], *, probes: bool = True) -> int:
+    """Run until SIGTERM or SIGINT.
+
+    Args:
+        load: makes the settings from the environment.
+        make: from the settings, what opens the worker on a connected bus.
+        probes: serve /healthz and /readyz here; False for a worker whose own HTTP app has them.
+
+    Returns:
+        the exit code: 0 after a clean stop, 2 when it could not start as configured.
+    """
+    try:
+        settings = load()
+    except ValidationError as error:
+        print(f"error: {name}: {error}", file=sys.stderr)
+        return 2
+    configure_logs(level=settings.log_level, form=settings.log_format, worker=name)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(name, settings, make(settings), probes=probes))
+    except AskfleetError as error:
+        log.error("can't start", action="start_failed", error=error.detail, remedy=error.remedy)
+        return 2
+    return 0
+
+
+async def _run(name: str, settings: WorkerSettings, open_worker: Open, *, probes: bool) -> None:
+    stack = AsyncExitStack()
+    broker = open_broker(settings, name=f"askfleet-{name}")
+
+    async def start() -> None:
+        bus = await bind(broker, settings)
+        conditions: list[Ready] = []
+
+        def ready() -> dict[str, bool]:
+            worker = conditions[0]() if conditions else {"started": False}
+            return {"nats": bus.nc.is_connected} | worker
+
+        if probes:
+            app = health_app(ready)
+            port = await stack.enter_async_context(
+                serve(app, host=settings.http_host, port=settings.http_port)
+            )
+            log.info("probes are served", action="listening", port=port)
+        conditions.append(await stack.enter_async_context(open_worker(bus)))
+        log.info("ready for work", action="ready")
+
+    async def stop() -> None:
+        log.info("draining", action="draining")
+        await stack.aclose()
+
+    app = FastStream(broker, on_startup=[start], on_shutdown=[stop], logger=None)
+    try:
+        await app.run()
+    finally:
+        await stack.aclose()
+        await broker.stop()
