@@ -1,0 +1,1 @@
+"""Servers that come as Python packages, run as child processes on loopback."""
