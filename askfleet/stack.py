@@ -1,0 +1,197 @@
+"""The whole system on one machine: servers, then streams and consumers, then workers."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import psutil
+import structlog
+
+from askfleet.child import Child
+from askfleet.database import Database
+from askfleet.embedded.milvus import MilvusServer
+from askfleet.embedded.nats import NatsServer
+from askfleet.lock import StateLock
+from askfleet.ports import PortBook
+from askfleet.state import ProcessRecord, StackRecord, StateFolder
+from askfleet.supervisor import State, Status, Supervisor
+from askfleet.tenants import ensure_tenants
+from askfleet.worker import worker_process
+from bus.connection import connect
+from bus.provision import provision
+from bus.settings import BusSettings
+from contracts.errors import Misconfigured
+
+log = structlog.get_logger(__name__)
+
+WORKERS = ("router", "retrieval", "sql", "generation", "ingest", "bridge")
+FORMER_GRACE_S = 30.0
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What differs from the default stack.
+
+    Args:
+        replicas: processes by worker; one where none is given, none with 0.
+        bridge_port: of the first bridge; 0 keeps the former one, or takes a free one.
+        sql_dsn: a PostgreSQL to ask instead of the embedded one; its role should hold SELECT only.
+    """
+
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    bridge_port: int = 0
+    sql_dsn: str | None = None
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.replicas) - set(WORKERS))
+        if unknown:
+            raise Misconfigured(
+                f"There is no worker {unknown[0]!r}.", remedy=f"The workers are {', '.join(WORKERS)}."
+            )
+
+
+class Stack:
+    """An async context manager: entering takes the state folder, leaving stops every process."""
+
+    def __init__(
+        self,
+        state: StateFolder,
+        options: StackOptions | None = None,
+        *,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.state = state
+        self.options = options or StackOptions()
+        self._lock = StateLock(state.lock)
+        self._on_change = on_change
+        self._supervisor = Supervisor(on_change=self._changed)
+
+    async def __aenter__(self) -> "Stack":
+        """Raises Misconfigured when a stack runs on the folder already."""
+        self._lock.__enter__()
+        try:
+            await self._prepare()
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
+        return self
+
+    async def _prepare(self) -> None:
+        await self._end_former()
+        self._ports = PortBook(self.state.ports)
+        self._nats = NatsServer(self.state.data("nats"), self.state.log("nats-server"), self._ports)
+        self._milvus = MilvusServer(self.state.data("milvus"), self.state.log("milvus"), self._ports)
+        self.database = Database(self.state.data("postgres"), port=self._ports.port("postgres"))
+        self._bridge_ports: list[int] = []
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._supervisor.stop()
+        finally:
+            self.state.remove_stack()
+            self._lock.__exit__(kind, error, trace)
+
+    @property
+    def statuses(self) -> tuple[Status, ...]:
+        return self._supervisor.statuses
+
+    @property
+    def record(self) -> StackRecord:
+        return StackRecord(
+            pid=psutil.Process().pid,
+            bridge_urls=tuple(f"http://127.0.0.1:{port}" for port in self._bridge_ports),
+            nats_url=self._nats.url,
+            nats_monitor_url=self._nats.monitor_url,
+            milvus_uri=self._milvus.uri,
+            sql_dsn=self.options.sql_dsn or self.database.reader_dsn,
+            tenants_file=self.state.tenants,
+            processes=tuple(_records(self.statuses)),
+        )
+
+    async def start(self) -> None:
+        await self.start_servers()
+        await self.start_workers()
+
+    async def start_servers(self) -> None:
+        """The servers side by side, then the streams, consumers and the read-only role."""
+        ensure_tenants(self.state)
+        database = () if self.options.sql_dsn else (self.database,)
+        await self._supervisor.start(self._nats, self._milvus, *database)
+        if database:
+            await self.database.prepare()
+        settings = BusSettings(nats_url=self._nats.url)
+        async with connect(settings, name="askfleet-up") as bus:
+            await provision(bus.js, settings)
+
+    async def start_workers(self) -> None:
+        workers = self._workers()
+        await self._supervisor.start(*workers)
+        self.state.write_stack(self.record)
+
+    def environment(self) -> dict[str, str]:
+        """What a worker needs to know of this stack; all else comes from the caller's environment."""
+        record = self.record
+        return {
+            "AF_NATS_URL": record.nats_url,
+            "AF_MILVUS_URI": record.milvus_uri,
+            "AF_SQL_DSN": record.sql_dsn,
+            "AF_TENANTS_FILE": str(record.tenants_file),
+        }
+
+    def _workers(self) -> list[Child]:
+        environment = self.environment()
+        return [
+            self._worker(kind, number, environment)
+            for kind in WORKERS
+            for number in range(1, self.options.replicas.get(kind, 1) + 1)
+        ]
+
+    def _worker(self, kind: str, number: int, environment: Mapping[str, str]) -> Child:
+        name = kind if number == 1 else f"{kind}-{number}"
+        is_door = name == "bridge"
+        port = self._ports.port(name, wanted=self.options.bridge_port if is_door else 0)
+        if kind == "bridge":
+            self._bridge_ports.append(port)
+        return worker_process(kind, name=name, log=self.state.log(name), port=port, environment=environment)
+
+    def _changed(self) -> None:
+        if self._bridge_ports and all(status.state is not State.STOPPING for status in self.statuses):
+            self.state.write_stack(self.record)
+        self._on_change()
+
+    async def _end_former(self) -> None:
+        """Processes of a stack that was killed end by themselves; what does not, is killed."""
+        former = self.state.former_stack()
+        if former is None:
+            return
+        left = [process for record in former.processes if (process := _find(record)) is not None]
+        if left:
+            log.warning(
+                "processes of a stack that was killed are still here; waiting for their end",
+                action="stack.former",
+                pids=[process.pid for process in left],
+            )
+        _, stuck = await asyncio.to_thread(psutil.wait_procs, left, timeout=FORMER_GRACE_S)
+        for process in stuck:
+            process.kill()
+        self.state.remove_stack()
+
+
+def _records(statuses: tuple[Status, ...]) -> list[ProcessRecord]:
+    records = []
+    for status in statuses:
+        if status.pid is not None and psutil.pid_exists(status.pid):
+            started_at = psutil.Process(status.pid).create_time()
+            records.append(ProcessRecord(name=status.name, pid=status.pid, started_at=started_at))
+    return records
+
+
+def _find(record: ProcessRecord) -> psutil.Process | None:
+    try:
+        process = psutil.Process(record.pid)
+        return process if process.create_time() == record.started_at else None
+    except psutil.NoSuchProcess:
+        return None

@@ -1,0 +1,173 @@
+"""Keeps processes running: a crashed one is started again after a growing delay."""
+
+import asyncio
+import enum
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from askfleet.child import tail
+from contracts.errors import AskfleetError
+
+log = structlog.get_logger(__name__)
+
+
+class Process(Protocol):
+    """What can be supervised: a `Child`, or a server that starts itself in a way of its own."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def log(self) -> Path: ...
+
+    async def start(self) -> None:
+        """Return when it is ready; AskfleetError when that can't be."""
+
+    async def stop(self) -> None: ...
+
+    async def wait(self) -> int:
+        """The exit status, once it has ended."""
+
+
+class State(enum.StrEnum):
+    STARTING = "starting"
+    READY = "ready"
+    WAITING = "waiting"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Delay before a restart: doubled with each crash, forgotten once a process has stayed up."""
+
+    first_s: float = 0.5
+    limit_s: float = 30.0
+    forgotten_after_s: float = 60.0
+
+    def delay_s(self, crashes: int) -> float:
+        return min(self.limit_s, self.first_s * 2.0 ** min(crashes - 1, 16))
+
+
+@dataclass(frozen=True)
+class Status:
+    name: str
+    state: State = State.STARTING
+    pid: int | None = None
+    restarts: int = 0
+    note: str = ""
+
+
+class Supervised:
+    """One process under supervision, from `start` until `stop`."""
+
+    def __init__(
+        self, process: Process, *, backoff: Backoff, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        self._process = process
+        self._backoff = backoff
+        self._on_change = on_change
+        self._status = Status(process.name)
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def status(self) -> Status:
+        return replace(self._status, pid=self._process.pid)
+
+    async def start(self) -> None:
+        """Raises AskfleetError when it can't be started at all; later crashes are dealt with here."""
+        self._set(State.STARTING)
+        await self._process.start()
+        self._set(State.READY)
+        log.info("process ready", action="process.ready", process=self._process.name, pid=self._process.pid)
+        self._watch = asyncio.create_task(self._keep_running(), name=f"watch {self._process.name}")
+
+    async def stop(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        self._set(State.STOPPING)
+        await self._process.stop()
+        self._set(State.STOPPED)
+
+    async def _keep_running(self) -> None:
+        crashes = 0
+        while True:
+            started = time.monotonic()
+            status = await self._process.wait()
+            if time.monotonic() - started > self._backoff.forgotten_after_s:
+                crashes = 0
+            crashes = await self._restart(status, crashes + 1)
+
+    async def _restart(self, status: int, crashes: int) -> int:
+        """Until it is ready again; returns how many crashes stand in a row by then."""
+        note = f"ended with status {status}"
+        while True:
+            delay_s = self._backoff.delay_s(crashes)
+            self._set(State.WAITING, note=f"{note}, restart in {delay_s:g} s")
+            log.warning(
+                "process ended, its messages go to others until it is back",
+                action="process.restart",
+                process=self._process.name,
+                reason=note,
+                delay_s=delay_s,
+                log_tail=tail(self._process.log, 3),
+            )
+            await asyncio.sleep(delay_s)
+            self._status = replace(self._status, restarts=self._status.restarts + 1)
+            self._set(State.STARTING)
+            try:
+                await self._process.start()
+            except AskfleetError as error:
+                note = error.detail.splitlines()[0]
+                crashes += 1
+                continue
+            self._set(State.READY)
+            log.info(
+                "process back", action="process.ready", process=self._process.name, pid=self._process.pid
+            )
+            return crashes
+
+    def _set(self, state: State, *, note: str = "") -> None:
+        self._status = replace(self._status, state=state, note=note)
+        self._on_change()
+
+
+class Supervisor:
+    """Processes in the order of their start; stopped in reverse, group by group."""
+
+    def __init__(
+        self, *, backoff: Backoff | None = None, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        self._backoff = backoff or Backoff()
+        self._on_change = on_change
+        self._groups: list[list[Supervised]] = []
+
+    @property
+    def statuses(self) -> tuple[Status, ...]:
+        return tuple(member.status for group in self._groups for member in group)
+
+    async def start(self, *processes: Process) -> None:
+        """Start a group side by side; returns when all are ready, raises the first AskfleetError."""
+        group = [
+            Supervised(process, backoff=self._backoff, on_change=self._on_change) for process in processes
+        ]
+        self._groups.append(group)
+        try:
+            async with asyncio.TaskGroup() as starting:
+                for member in group:
+                    starting.create_task(member.start())
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def stop(self) -> None:
+        for group in reversed(self._groups):
+            await asyncio.gather(*(member.stop() for member in group))

@@ -1,0 +1,26 @@
+"""A worker of ours as a child process, configured through its environment."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from askfleet.child import Child, ChildSpec, serves
+
+READY_WITHIN_S = 90.0
+GRACE_S = 25.0
+
+
+def worker_process(kind: str, *, name: str, log: Path, port: int, environment: Mapping[str, str]) -> Child:
+    """`python -m workers.<kind>`, ready when its `/readyz` on `port` says so."""
+    return Child(
+        ChildSpec(
+            name=name,
+            # -P: a folder called `workers` where the command was given must not be imported instead of ours.
+            command=(sys.executable, "-P", "-m", f"workers.{kind}"),
+            log=log,
+            ready=lambda: serves(port, "/readyz"),
+            environment={**environment, "AF_HTTP_HOST": "127.0.0.1", "AF_HTTP_PORT": str(port)},
+            ready_within_s=READY_WITHIN_S,
+            grace_s=GRACE_S,
+        )
+    )
