@@ -32,6 +32,7 @@ class ChildSpec:
     command: tuple[str, ...]
     log: Path
     ready: Check
+    address: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     ready_within_s: float = 60.0
     stop_signal: signal.Signals = signal.SIGTERM
@@ -48,6 +49,10 @@ class Child:
     @property
     def name(self) -> str:
         return self.spec.name
+
+    @property
+    def address(self) -> str:
+        return self.spec.address
 
     @property
     def log(self) -> Path:

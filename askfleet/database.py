@@ -11,12 +11,17 @@ WATCH_INTERVAL_S = 0.5
 
 class Database:
     def __init__(self, folder: Path, *, port: int) -> None:
+        self._address = f"127.0.0.1:{port}"
         self._server = PostgresServer(folder, port=port)
         self._reader_dsn = ""
 
     @property
     def name(self) -> str:
         return "postgres"
+
+    @property
+    def address(self) -> str:
+        return self._address
 
     @property
     def pid(self) -> int | None:

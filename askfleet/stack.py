@@ -185,7 +185,9 @@ def _records(statuses: tuple[Status, ...]) -> list[ProcessRecord]:
     for status in statuses:
         if status.pid is not None and psutil.pid_exists(status.pid):
             started_at = psutil.Process(status.pid).create_time()
-            records.append(ProcessRecord(name=status.name, pid=status.pid, started_at=started_at))
+            records.append(
+                ProcessRecord(name=status.name, address=status.address, pid=status.pid, started_at=started_at)
+            )
     return records
 
 

@@ -14,6 +14,7 @@ class ProcessRecord(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
+    address: str = ""
     pid: int
     started_at: float
     """Epoch seconds; with the pid it names one process, since pids are used again."""

@@ -26,6 +26,9 @@ class Process(Protocol):
     def pid(self) -> int | None: ...
 
     @property
+    def address(self) -> str: ...
+
+    @property
     def log(self) -> Path: ...
 
     async def start(self) -> None:
@@ -61,6 +64,7 @@ class Backoff:
 class Status:
     name: str
     state: State = State.STARTING
+    address: str = ""
     pid: int | None = None
     restarts: int = 0
     note: str = ""
@@ -75,7 +79,7 @@ class Supervised:
         self._process = process
         self._backoff = backoff
         self._on_change = on_change
-        self._status = Status(process.name)
+        self._status = Status(process.name, address=process.address)
         self._watch: asyncio.Task[None] | None = None
 
     @property

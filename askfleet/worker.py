@@ -18,6 +18,7 @@ def worker_process(kind: str, *, name: str, log: Path, port: int, environment: M
             # -P: a folder called `workers` where the command was given must not be imported instead of ours.
             command=(sys.executable, "-P", "-m", f"workers.{kind}"),
             log=log,
+            address=f"http://127.0.0.1:{port}",
             ready=lambda: serves(port, "/readyz"),
             environment={**environment, "AF_HTTP_HOST": "127.0.0.1", "AF_HTTP_PORT": str(port)},
             ready_within_s=READY_WITHIN_S,

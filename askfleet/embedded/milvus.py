@@ -26,6 +26,7 @@ class MilvusServer(Child):
                     *("--host", "127.0.0.1", "--port", str(self._port)),
                 ),
                 log=log,
+                address=self.uri,
                 ready=lambda: accepts_connections(self._port),
                 ready_within_s=READY_WITHIN_S,
                 # It closes its collections on KeyboardInterrupt only; SIGTERM would cut it off.

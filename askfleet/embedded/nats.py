@@ -25,6 +25,7 @@ class NatsServer(Child):
                 name="nats-server",
                 command=(str(executable()), "--config", str(self._folder / "nats-server.conf")),
                 log=log,
+                address=self.url,
                 ready=lambda: serves(self._monitor_port, "/healthz?js-enabled-only=true"),
                 ready_within_s=READY_WITHIN_S,
             )

@@ -1,0 +1,43 @@
+"""Options that several commands share, and how a command finds the stack it speaks to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from askfleet.state import DEFAULT_STATE_DIR, StateFolder
+from askfleet.tenants import DEMO_TENANT
+
+StateDir = Annotated[
+    Path,
+    typer.Option("--state-dir", envvar="AF_STATE_DIR", help="Folder that holds the stack's data and logs."),
+]
+Tenant = Annotated[str, typer.Option("--tenant", envvar="AF_TENANT", help="On whose behalf to act.")]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key", envvar="AF_API_KEY", help="API key; default: the local stack's own for the tenant."
+    ),
+]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", envvar="AF_URL", help="Address of a bridge; default: the running local stack's."),
+]
+
+STATE_DIR = DEFAULT_STATE_DIR
+TENANT = DEMO_TENANT
+
+
+@dataclass(frozen=True)
+class Door:
+    """A bridge and a key for it."""
+
+    url: str
+    key: str
+
+
+def find_door(state_dir: Path, *, tenant: str, key: str | None, url: str | None) -> Door:
+    """What was given, else what the stack on the state folder wrote down; raises Misconfigured."""
+    state = StateFolder(state_dir)
+    return Door(url or state.running_stack().bridge_urls[0], key or state.key(tenant))

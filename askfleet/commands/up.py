@@ -1,0 +1,99 @@
+"""`askfleet up`: the whole system on this machine."""
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from askfleet.board import live_table
+from askfleet.commands import options
+from askfleet.interruption import until_signalled
+from askfleet.logs import configure_logs, open_log
+from askfleet.stack import Stack, StackOptions
+from askfleet.state import StateFolder
+from contracts.errors import Misconfigured
+
+
+def up(
+    state_dir: options.StateDir = options.STATE_DIR,
+    workers: Annotated[
+        list[str] | None,
+        typer.Option(help="Processes of a worker, as generation=2; may be given again. Default: one each."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port of the bridge; 0 keeps the former one.")] = 0,
+    sql_dsn: Annotated[
+        str | None, typer.Option(help="Your PostgreSQL, with a role that holds SELECT only.")
+    ] = None,
+) -> None:
+    """Start NATS, PostgreSQL, Milvus Lite and the workers, and keep them running until Ctrl-C.
+
+    Everything listens on 127.0.0.1 and keeps its data and logs in one folder. A process that crashes is
+    started again. Workers take their other settings (AF_ENGINE_KIND, AF_CONCURRENCY, ...) from this command's
+    environment.
+
+        askfleet up
+
+        askfleet up --workers generation=2 --workers bridge=2
+
+        AF_ENGINE_KIND=openai AF_ENGINE_URL=http://127.0.0.1:8000/v1 askfleet up
+    """
+    stack_options = StackOptions(replicas=replicas(workers or []), bridge_port=port, sql_dsn=sql_dsn)
+    asyncio.run(_up(StateFolder(state_dir), stack_options))
+
+
+def replicas(values: list[str]) -> dict[str, int]:
+    """`["generation=2"]` as numbers by worker; raises Misconfigured."""
+    found = {}
+    for value in values:
+        name, _, number = value.partition("=")
+        if not number.isdecimal():
+            raise Misconfigured(
+                f"--workers {value!r} names no number.", remedy="Write --workers generation=2."
+            )
+        found[name] = int(number)
+    return found
+
+
+async def _up(state: StateFolder, stack_options: StackOptions) -> None:
+    console = Console()
+    async with Stack(state, stack_options) as stack:
+        with contextlib.ExitStack() as shown:
+            if console.is_terminal:
+                log = shown.enter_context(open_log(state.log("askfleet")))
+                configure_logs(logging.INFO, to=log)
+                shown.enter_context(live_table(console, lambda: stack.statuses))
+            else:
+                configure_logs(logging.INFO)
+            await until_signalled(_run(stack, console))
+        console.print("stopping ...")
+    console.print("stopped")
+
+
+async def _run(stack: Stack, console: Console) -> None:
+    await stack.start()
+    console.print(how_to_use(stack), highlight=False)
+    await asyncio.Event().wait()
+
+
+def how_to_use(stack: Stack) -> str:
+    state = stack.state
+    default = state.root == options.STATE_DIR.absolute()
+    folder = "" if default else f" --state-dir {_shown(state.root)}"
+    return (
+        f"\n[bold]bridge[/]  {stack.record.bridge_urls[0]}  (API at /docs)"
+        f'\n[bold]ask[/]     askfleet ask{folder} "What can I ask?"'
+        f"\n[bold]keys[/]    {_shown(state.keys)}"
+        f"\n[bold]logs[/]    {_shown(state.log('*'))}"
+        "\nCtrl-C stops everything.\n"
+    )
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

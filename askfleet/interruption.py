@@ -1,0 +1,28 @@
+"""Work that ends when it is done, or in order at the first SIGINT or SIGTERM."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+
+
+async def until_signalled(work: Coroutine[object, object, None]) -> bool:
+    """Run `work`; cancel it when a signal comes. True when it was a signal that ended it.
+
+    From the first call on, a further Ctrl-C changes nothing: what follows is the clean-up, which must finish.
+    """
+    signalled = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signalled.set)
+    working = asyncio.create_task(work)
+    waiting = asyncio.create_task(signalled.wait())
+    try:
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+            return False
+        return True
+    finally:
+        for task in (working, waiting):
+            task.cancel()
+        await asyncio.gather(working, waiting, return_exceptions=True)
