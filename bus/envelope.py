@@ -13,6 +13,17 @@ TRACE_PARENT = "traceparent"
 SCHEMA = "Af-Schema"
 
 
+def message_id(tenant: str, query_id: str, step: str) -> str:
+    """The dedup id of one step of one query. Streams are shared by tenants, so the tenant is in it."""
+    return f"{tenant}:{query_id}:{step}"
+
+
+def query_id_in(found: str) -> str:
+    """The query id in a message id of ours, or a plain id as a publisher may choose it."""
+    parts = found.split(":")
+    return parts[1] if len(parts) == 3 else parts[0]
+
+
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
 

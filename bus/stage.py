@@ -12,6 +12,7 @@ from bus.answer_log import AnswerWriter
 from bus.connection import Bus
 from bus.consume import PullLoop, Source
 from bus.delivery import GiveUp, Refusal, Settler, Work
+from bus.envelope import query_id_in
 from contracts import Failed
 
 T = TypeVar("T", bound=BaseModel)
@@ -55,11 +56,11 @@ def fail_on_log(bus: Bus) -> GiveUp:
 
 
 def query_id_of(refusal: Refusal) -> str:
-    """The query id in the body, or the first part of the message id where the body can't be read."""
+    """The query id in the body, or the one in the message id where the body can't be read."""
     try:
         body = from_json(refusal.raw)
     except (ValueError, ValidationError):
         body = None
     found = body.get("query_id") or body.get("id") if isinstance(body, dict) else None
-    candidate = found if isinstance(found, str) else refusal.envelope.message_id.split(":")[0]
+    candidate = found if isinstance(found, str) else query_id_in(refusal.envelope.message_id)
     return candidate if subjects.is_token(candidate) else ""

@@ -41,6 +41,16 @@ class Tenants(BaseModel):
         except (yaml.YAMLError, ValidationError) as error:
             raise Misconfigured(f"The tenants file {path} is not valid: {error}") from error
 
+    @property
+    def keyed(self) -> bool:
+        return any(tenant.keys for tenant in self.tenants.values())
+
+    def only(self) -> str:
+        """The one tenant of a system without keys."""
+        if len(self.tenants) != 1:
+            raise Unauthorized("No tenant has a key, and there is more than one tenant.")
+        return next(iter(self.tenants))
+
     def require(self, tenant: str) -> Tenant:
         found = self.tenants.get(tenant)
         if found is None:

@@ -1,0 +1,219 @@
+"""The OpenAI-compatible door: any OpenAI client works with `base_url` changed.
+
+The last user message is the question, earlier user and assistant messages are the conversation. System
+messages are not passed on: the platform's own prompt stands. Sources come in the extra field `sources`.
+"""
+
+import json
+import time
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts import Cancelled, Delta, Done, Event, Failed, Query, Turn
+from contracts.errors import AnswerEnded, AskfleetError, InvalidQuery
+from contracts.query import MAX_HISTORY_TURNS, MAX_QUESTION_CHARS
+from workers.bridge import problems
+from workers.bridge.api import Door
+from workers.bridge.requests import deadline_of, new_id, tenant_of, trace_parent_of
+from workers.bridge.snapshot import Snapshot, snapshot
+from workers.bridge.sse import EventStream
+
+DEFAULT_MODEL = "askfleet"
+LONGEST_TURN = 32_000
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    text: str = ""
+
+
+class ChatMessage(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[Part] | None = None
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, list):
+            return "\n".join(part.text for part in self.content if part.type == "text")
+        return self.content or ""
+
+
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """The part of OpenAI's request that has a meaning here; other fields are accepted and have no effect."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model: str = DEFAULT_MODEL
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    stream: bool = False
+    stream_options: StreamOptions = StreamOptions()
+    max_tokens: Annotated[int, Field(ge=1, le=8_192)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=8_192)] | None = None
+
+    def query(self) -> Query:
+        turns = [message for message in self.messages if message.role in ("user", "assistant")]
+        if not turns or turns[-1].role != "user" or not turns[-1].text.strip():
+            raise InvalidQuery(
+                "messages: the last message is not a user's question.",
+                remedy="End the messages with one of role 'user' that has text.",
+            )
+        if len(turns[-1].text) > MAX_QUESTION_CHARS:
+            raise InvalidQuery(
+                f"messages: the question has {len(turns[-1].text)} characters.",
+                remedy=f"Ask with at most {MAX_QUESTION_CHARS} characters.",
+            )
+        return Query(
+            id=new_id(),
+            question=turns[-1].text,
+            history=tuple(_turn(message) for message in turns[:-1][-MAX_HISTORY_TURNS:]),
+            model="default" if self.model == DEFAULT_MODEL else self.model,
+            max_tokens=self.max_completion_tokens or self.max_tokens or 384,
+        )
+
+
+def install(app: FastAPI, door: Door) -> None:
+    routes = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
+    models = (DEFAULT_MODEL, *(name for name in door.settings.models.split(",") if name != "default"))
+
+    @routes.get("/models", summary="List the models")
+    async def list_models(request: Request) -> dict[str, Any]:
+        tenant_of(request, door.tenants)
+        return {
+            "object": "list",
+            "data": [
+                {"id": name, "object": "model", "created": 0, "owned_by": "askfleet"} for name in models
+            ],
+        }
+
+    @routes.post("/chat/completions", summary="Answer the last message of a conversation")
+    async def complete(request: Request, body: ChatRequest) -> Response:
+        tenant = tenant_of(request, door.tenants)
+        if body.model not in models:
+            raise InvalidQuery(
+                f"model: {body.model!r} is not served.", remedy=f"Use one of {', '.join(models)}."
+            )
+        query = body.query()
+        await door.answers.ask(
+            tenant,
+            query,
+            deadline=deadline_of(request, None, door.settings),
+            trace_parent=trace_parent_of(request),
+            abandon_s=0.0,
+        )
+        if body.stream:
+            return _stream(door, tenant, query.id, body)
+        return await _whole(door, tenant, query.id, body, request)
+
+    app.include_router(routes)
+
+
+def _stream(door: Door, tenant: str, query_id: str, body: ChatRequest) -> EventStream:
+    async def cancel() -> None:
+        """OpenAI's protocol has no resume: a client that went will not come back for this answer."""
+        try:
+            await door.answers.cancel(tenant, query_id)
+        except (AnswerEnded, AskfleetError):
+            return
+
+    return EventStream(
+        _chunks(door, tenant, query_id, body),
+        keep_alive_s=door.settings.keep_alive_s,
+        headers={"af-query-id": query_id},
+        on_disconnect=cancel,
+    )
+
+
+async def _whole(door: Door, tenant: str, query_id: str, body: ChatRequest, request: Request) -> Response:
+    found = await door.whole(tenant, query_id)
+    if found.problem is not None:
+        return problems.response(found.problem, request.url.path)
+    message = {"role": "assistant", "content": found.text}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+    content = _head(query_id, body, "chat.completion") | {
+        "choices": [choice],
+        "usage": _usage(found),
+        "sources": _sources(found),
+    }
+    return JSONResponse(content, headers={"af-query-id": query_id})
+
+
+async def _chunks(door: Door, tenant: str, query_id: str, body: ChatRequest) -> AsyncGenerator[bytes, None]:
+    head = _head(query_id, body, "chat.completion.chunk")
+    yield _data(head | {"choices": [_choice({"role": "assistant", "content": ""})]})
+    seen: list[Event] = []
+    async for events in door.answers.events(tenant, query_id):
+        seen.extend(events)
+        text = "".join(event.text for event in events if isinstance(event, Delta))
+        if text:
+            yield _data(head | {"choices": [_choice({"content": text})]})
+    yield _ending(head, snapshot(query_id, seen), seen[-1] if seen else None, body)
+
+
+def _ending(head: dict[str, Any], found: Snapshot, last: Event | None, body: ChatRequest) -> bytes:
+    if isinstance(last, Failed):
+        return _data({"error": problems.openai_error(last.problem)}) + b"data: [DONE]\n\n"
+    reason = last.finish_reason if isinstance(last, Done) else "stop"
+    closing = head | {"choices": [_choice({}, reason)], "sources": _sources(found)}
+    if isinstance(last, Cancelled):
+        closing["cancelled"] = last.reason
+    frames = _data(closing)
+    if body.stream_options.include_usage:
+        frames += _data(head | {"choices": [], "usage": _usage(found)})
+    return frames + b"data: [DONE]\n\n"
+
+
+def _head(query_id: str, body: ChatRequest, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{query_id}", "object": kind, "created": int(time.time()), "model": body.model}
+
+
+def _choice(delta: dict[str, str], reason: str | None = None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
+
+
+def _data(content: dict[str, Any]) -> bytes:
+    return b"data: %s\n\n" % json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _usage(found: Snapshot) -> dict[str, Any]:
+    usage = found.usage
+    prompt, completion = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
+    cached = usage.cached_prompt_tokens if usage else 0
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": cached},
+    }
+
+
+def _sources(found: Snapshot) -> list[dict[str, Any]]:
+    """What the `[n]` of the text stand for, with the passage's text or the statement."""
+    passages = {passage.chunk_id: passage for passage in found.passages}
+    made = []
+    for citation in found.citations:
+        source = citation.model_dump()
+        if citation.kind == "passage" and citation.chunk_id in passages:
+            source["text"] = passages[citation.chunk_id].text
+        if citation.kind == "rows" and found.rows is not None:
+            source["statement"] = found.rows.statement
+        made.append(source)
+    return made
+
+
+def _turn(message: ChatMessage) -> Turn:
+    role: Literal["user", "assistant"] = "user" if message.role == "user" else "assistant"
+    return Turn(role=role, content=message.text[:LONGEST_TURN])

@@ -1,0 +1,17 @@
+"""Settings of the bridge."""
+
+from pydantic import Field
+
+from workers.shell.settings import WorkerSettings
+
+
+class BridgeSettings(WorkerSettings):
+    """Variables are prefixed with `AF_`."""
+
+    default_deadline_s: float = Field(default=120.0, gt=0, description="deadline of a query that states none")
+    longest_deadline_s: float = Field(default=900.0, gt=0, description="the latest deadline a client may ask")
+    keep_alive_s: float = Field(default=15.0, gt=0, description="a comment on a silent event stream, every")
+    linger_s: float = Field(default=30.0, ge=0, description="an ended answer stays in memory for resumes")
+    abandon_s: float = Field(default=60.0, ge=0, description="cancel an answer that nobody has read for")
+    heal_idle_s: float = Field(default=10.0, gt=0, description="read the log of an answer silent for")
+    models: str = Field(default="default", description="models to offer, comma-separated")
