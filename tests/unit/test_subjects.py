@@ -1,0 +1,46 @@
+"""The grammar of subjects."""
+
+import pytest
+
+from bus import subjects
+from bus.topology import STREAMS
+from contracts.errors import InvalidName
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a.b", "*", ">", "a*", "ä", "a\n", "x" * 65, "$JS"])
+def test_a_name_that_is_no_token_is_refused_and_shown(name: str) -> None:
+    for build in (subjects.query, subjects.retrieve, subjects.sql, subjects.ingest):
+        with pytest.raises(InvalidName) as caught:
+            build(name)
+        assert repr(name)[:20] in caught.value.detail
+    with pytest.raises(InvalidName):
+        subjects.answer("acme", name)
+    with pytest.raises(InvalidName):
+        subjects.generate(name, "acme")
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        subjects.query("acme"),
+        subjects.retrieve("acme"),
+        subjects.sql("acme"),
+        subjects.generate("small", "acme"),
+        subjects.ingest("acme"),
+        subjects.answer("acme", "q"),
+        subjects.live("acme", "q"),
+        subjects.cancel("acme", "q"),
+        subjects.outcome("acme"),
+        subjects.dead("route", "acme"),
+    ],
+)
+def test_the_tenant_is_read_back_from_every_subject(subject: str) -> None:
+    assert subjects.tenant_of(subject) == "acme"
+
+
+def test_an_answer_subject_gives_its_key_back() -> None:
+    assert subjects.answer_key(subjects.answer("acme", "q-1")) == ("acme", "q-1")
+
+
+def test_no_two_streams_share_a_subject() -> None:
+    assert len({stream.subject for stream in STREAMS}) == len(STREAMS)
