@@ -1,13 +1,14 @@
 """Server-sent events as an answer's events, over connections that may drop."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import httpx
 from pydantic import ValidationError
 
-from contracts import Accepted, Event, Terminal, decode_event
+from contracts import Event, Terminal, decode_event
 from contracts.errors import AskfleetError, DependencyUnavailable, Problem
 
 CONNECT_TIMEOUT_S = 10.0
@@ -60,7 +61,9 @@ class AnswerStream:
         self._client = client
         self._headers = {"Authorization": f"Bearer {key}", "Accept": "text/event-stream"}
         self._last_index = 0
-        self.answer_id: str | None = None
+        self._reached = False
+        # Chosen here, so that asking again after a lost connection asks once.
+        self.answer_id = secrets.token_hex(16)
 
     async def ask(self, body: dict[str, object]) -> AsyncIterator[Event]:
         """POST the question and follow its answer to the terminal event.
@@ -71,7 +74,7 @@ class AnswerStream:
         """
         failures = 0
         while True:
-            request = self._first(body) if self.answer_id is None else self._resume(self.answer_id)
+            request = self._resume() if self._last_index else self._first(body)
             seen = self._last_index
             try:
                 async for event in self._events(request):
@@ -82,7 +85,7 @@ class AnswerStream:
             except httpx.TransportError as error:
                 reason = repr(error)
             failures = 0 if self._last_index > seen else failures
-            if self.answer_id is None or failures == len(RECONNECT_DELAYS_S):
+            if not self._reached or failures == len(RECONNECT_DELAYS_S):
                 raise DependencyUnavailable(
                     f"No connection to the bridge at {self._client.base_url} ({reason}).",
                     remedy="Is the stack running? `askfleet status` tells.",
@@ -91,19 +94,22 @@ class AnswerStream:
             failures += 1
 
     async def cancel(self) -> None:
-        """Cancel what was asked; nothing to do before the answer has an id."""
-        if self.answer_id is not None:
+        """Cancel what was asked; nothing to do when the bridge was never reached."""
+        if self._reached:
             await cancel(self._client, self.answer_id, headers=self._headers)
 
     def _first(self, body: dict[str, object]) -> httpx.Request:
-        return self._client.build_request("POST", "/v1/ask", json=body, headers=self._headers)
+        return self._client.build_request(
+            "POST", "/v1/ask", json={**body, "id": self.answer_id}, headers=self._headers
+        )
 
-    def _resume(self, answer_id: str) -> httpx.Request:
+    def _resume(self) -> httpx.Request:
         headers = {**self._headers, "Last-Event-ID": str(self._last_index)}
-        return self._client.build_request("GET", f"/v1/answers/{answer_id}", headers=headers)
+        return self._client.build_request("GET", f"/v1/answers/{self.answer_id}", headers=headers)
 
     async def _events(self, request: httpx.Request) -> AsyncIterator[Event]:
         response = await self._client.send(request, stream=True)
+        self._reached = True
         try:
             if response.status_code != 200:
                 await response.aread()
@@ -113,8 +119,6 @@ class AnswerStream:
                 if event.index <= self._last_index:
                     continue
                 self._last_index = event.index
-                if isinstance(event, Accepted):
-                    self.answer_id = event.query.id
                 yield event
         finally:
             await response.aclose()

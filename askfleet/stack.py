@@ -137,7 +137,7 @@ class Stack:
         return {
             "AF_NATS_URL": record.nats_url,
             "AF_MILVUS_URI": record.milvus_uri,
-            "AF_SQL_DSN": record.sql_dsn,
+            "AF_DSN": record.sql_dsn,
             "AF_TENANTS_FILE": str(record.tenants_file),
         }
 
