@@ -1,22 +1,52 @@
 """From settings to a started engine."""
 
-from contracts.errors import Misconfigured
+from workers.engines.llamacpp import LlamaCppEngine, shipped_model
+from workers.engines.openai import Endpoint, OpenAIEngine
 from workers.engines.port import Engine
 from workers.engines.settings import EngineSettings
 from workers.engines.simulated import SimulatedEngine, Timing
 
 
 async def open_engine(settings: EngineSettings) -> Engine:
-    """Raises: Misconfigured: a model file that is missing, a server that refuses the key."""
+    """Raises: Misconfigured: a missing model file, a refused key. DependencyUnavailable: a silent server."""
     engine = _build(settings)
-    await engine.start()
+    try:
+        await engine.start()
+    except BaseException:
+        await engine.close()
+        raise
     return engine
 
 
 def _build(settings: EngineSettings) -> Engine:
     if settings.kind == "simulated":
         return _simulated(settings)
-    raise Misconfigured(f"No engine of kind {settings.kind!r} in this release.")
+    if settings.kind == "openai":
+        return _openai(settings)
+    return _llamacpp(settings)
+
+
+def _llamacpp(settings: EngineSettings) -> LlamaCppEngine:
+    return LlamaCppEngine(
+        settings.model_path or shipped_model(),
+        slots=settings.slot_count(),
+        context_tokens=settings.context_tokens or 2_048,
+        threads=settings.threads,
+        name=settings.model,
+    )
+
+
+def _openai(settings: EngineSettings) -> OpenAIEngine:
+    endpoint = Endpoint(
+        url=settings.url,
+        api_key=settings.api_key.get_secret_value() if settings.api_key else "",
+        model=settings.model,
+        context_tokens=settings.context_tokens,
+        continuation=settings.continuation,
+        silence_s=settings.silence_s,
+        start_timeout_s=settings.start_timeout_s,
+    )
+    return OpenAIEngine(endpoint, slots=settings.slot_count())
 
 
 def _simulated(settings: EngineSettings) -> SimulatedEngine:
@@ -29,6 +59,6 @@ def _simulated(settings: EngineSettings) -> SimulatedEngine:
     return SimulatedEngine(
         timing,
         slots=settings.slot_count(),
-        context_tokens=settings.context_size(),
+        context_tokens=settings.context_tokens or 8_192,
         name=settings.model or "simulated",
     )

