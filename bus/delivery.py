@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from bus import subjects
 from bus.connection import Bus
 from bus.dead_letter import bury
-from bus.envelope import Envelope
+from bus.envelope import Envelope, now_ms
 from contracts import decode
 from contracts.errors import (
     AnswerEnded,
@@ -27,6 +27,7 @@ from contracts.errors import (
     PermanentError,
     TransientError,
 )
+from contracts.query import DEFAULT_DEADLINE_S
 
 log = structlog.get_logger(__name__)
 
@@ -38,12 +39,13 @@ LONGEST_DELAY_S = 30.0
 
 @dataclass(frozen=True)
 class Delivery(Generic[T]):
-    """One attempt at one message. `attempt` counts from 1."""
+    """One attempt at one message. `attempt` counts from 1; `age_s` is the time since it was published."""
 
     body: T
     tenant: str
     envelope: Envelope
     attempt: int
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,21 @@ Work = Callable[[Delivery[T]], Awaitable[None]]
 GiveUp = Callable[[Refusal], Awaitable[None]]
 
 
+@dataclass(frozen=True)
+class Terms:
+    """`default_deadline_s`: for messages that state no deadline, seconds from when they were stored."""
+
+    stage: str
+    default_deadline_s: float = DEFAULT_DEADLINE_S
+
+
 class Settler(Generic[T]):
     """Runs one stage's work on messages and settles them. Used as the handler of a `PullLoop`."""
 
-    def __init__(self, bus: Bus, stage: str, kind: type[T], work: Work[T], give_up: GiveUp) -> None:
+    def __init__(self, bus: Bus, terms: Terms, kind: type[T], work: Work[T], give_up: GiveUp) -> None:
         self._bus = bus
-        self._stage = stage
+        self._stage = terms.stage
+        self._default_deadline_s = terms.default_deadline_s
         self._kind = kind
         self._work = work
         self._give_up = give_up
@@ -85,10 +96,15 @@ class Settler(Generic[T]):
     async def _settle(self, message: Msg) -> None:
         attempt = message.metadata.num_delivered
         sent_ms = int(message.metadata.timestamp.timestamp() * 1000)
-        envelope = Envelope.read(message.headers, sent_ms=sent_ms)
+        envelope = Envelope.read(
+            message.headers, sent_ms=sent_ms, default_deadline_s=self._default_deadline_s
+        )
         tenant = subjects.tenant_of(message.subject)
         try:
-            await self._attempt(message, envelope, tenant)
+            envelope.check_deadline()
+            body = decode(self._kind, message.data, schema=envelope.schema)
+            age_s = (now_ms() - sent_ms) / 1000
+            await self._work(Delivery(body, tenant, envelope, attempt, age_s))
         except AnswerEnded:
             await message.ack()
         except Fenced:
@@ -101,11 +117,6 @@ class Settler(Generic[T]):
             await self._on_error(message, Refusal(message.data, tenant, envelope, fault), attempt)
         else:
             await message.ack()
-
-    async def _attempt(self, message: Msg, envelope: Envelope, tenant: str) -> None:
-        envelope.check_deadline()
-        body = decode(self._kind, message.data, schema=envelope.schema)
-        await self._work(Delivery(body, tenant, envelope, message.metadata.num_delivered))
 
     async def _on_error(self, message: Msg, refusal: Refusal, attempt: int) -> None:
         error = refusal.error

@@ -38,11 +38,17 @@ class Envelope:
     schema: str | None = None
 
     @classmethod
-    def read(cls, headers: Mapping[str, str] | None, *, sent_ms: int) -> "Envelope":
+    def read(
+        cls,
+        headers: Mapping[str, str] | None,
+        *,
+        sent_ms: int,
+        default_deadline_s: float = DEFAULT_DEADLINE_S,
+    ) -> "Envelope":
         """A missing or unreadable deadline is the default one, counted from when the message was stored."""
         found = headers or {}
         return cls(
-            deadline=_epoch_ms(found.get(DEADLINE)) or sent_ms + int(DEFAULT_DEADLINE_S * 1000),
+            deadline=_epoch_ms(found.get(DEADLINE)) or sent_ms + int(default_deadline_s * 1000),
             message_id=found.get(MESSAGE_ID, ""),
             trace_parent=found.get(TRACE_PARENT, ""),
             schema=found.get(SCHEMA),

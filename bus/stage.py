@@ -11,9 +11,10 @@ from bus import subjects
 from bus.answer_log import AnswerWriter
 from bus.connection import Bus
 from bus.consume import PullLoop, Source
-from bus.delivery import GiveUp, Refusal, Settler, Work
+from bus.delivery import GiveUp, Refusal, Settler, Terms, Work
 from bus.envelope import query_id_in
 from contracts import Failed
+from contracts.query import DEFAULT_DEADLINE_S
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -27,14 +28,16 @@ async def run_stage(
     *,
     drain_grace_s: float,
     give_up: GiveUp | None = None,
+    default_deadline_s: float = DEFAULT_DEADLINE_S,
 ) -> AsyncIterator[PullLoop]:
     """Pull and work while the context is open; drain when it closes.
 
     Args:
         give_up: told of each message that is given up; by default `failed` is written on its answer log.
+        default_deadline_s: for messages that state no deadline.
     """
-    stage = source.durable.split("-")[0]
-    settler = Settler(bus, stage, kind, work, give_up or fail_on_log(bus))
+    terms = Terms(source.durable.split("-")[0], default_deadline_s)
+    settler = Settler(bus, terms, kind, work, give_up or fail_on_log(bus))
     loop = PullLoop(bus, source, settler)
     await loop.start()
     try:

@@ -1,0 +1,60 @@
+"""The retrieval worker on the bus."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bus.connection import Bus
+from bus.consume import Source
+from bus.delivery import Delivery, Work
+from bus.evidence import give_up_evidence, join_evidence, standing_evidence
+from bus.stage import run_stage
+from bus.topology import RETRIEVE
+from contracts import Evidence, EvidenceJob
+from workers.embedding import Embedder, EmbedderSettings, open_embedder
+from workers.retrieval.search import retrieve
+from workers.retrieval.settings import RetrievalSettings
+from workers.shell.http import Ready
+from workers.shell.process import Open
+from workers.vectors import VectorSettings, VectorStore, open_store
+
+
+def make(settings: RetrievalSettings) -> Open:
+    @asynccontextmanager
+    async def open_retrieval(bus: Bus) -> AsyncIterator[Ready]:
+        embedder = open_embedder(EmbedderSettings())
+        store = open_store(VectorSettings(), dimension=embedder.dimension)
+        await store.ensure_collection()
+        source = Source(RETRIEVE.name, RETRIEVE.consumers[0].durable, settings.concurrency)
+        async with run_stage(
+            bus,
+            source,
+            EvidenceJob,
+            _work(bus, embedder, store),
+            drain_grace_s=settings.drain_grace_s,
+            give_up=give_up_evidence(bus, Evidence),
+        ) as loop:
+            yield lambda: {"pulling": loop.alive}
+        await store.close()
+        await embedder.close()
+
+    return open_retrieval
+
+
+def _work(bus: Bus, embedder: Embedder, store: VectorStore) -> Work[EvidenceJob]:
+    async def work(delivery: Delivery[EvidenceJob]) -> None:
+        """May run twice: the search only reads, and its result is appended once."""
+        job = delivery.body
+        event = await standing_evidence(bus, delivery, Evidence)
+        if not isinstance(event, Evidence):
+            event = await _search(job, delivery.tenant, embedder, store)
+        await join_evidence(bus, job, event, tenant=delivery.tenant, envelope=delivery.envelope)
+
+    return work
+
+
+async def _search(job: EvidenceJob, tenant: str, embedder: Embedder, store: VectorStore) -> Evidence:
+    started = time.perf_counter()
+    passages = await retrieve(job.question, tenant=tenant, top_k=job.top_k, embedder=embedder, store=store)
+    took_ms = (time.perf_counter() - started) * 1000
+    return Evidence(passages=tuple(passages), took_ms=round(took_ms, 2))
