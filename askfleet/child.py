@@ -3,15 +3,14 @@
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from askfleet.leash import leashed
 from contracts.errors import Misconfigured
 
-LEASH = Path(__file__).with_name("leash.py")
 LOG_LIMIT_BYTES = 10_000_000
 KEPT_LOGS = 3
 TAIL_LINES = 12
@@ -99,11 +98,9 @@ class Child:
         return await self._process.wait()
 
     async def _spawn(self) -> asyncio.subprocess.Process:
-        leash = (sys.executable, "-I", "-S", str(LEASH), str(os.getpid()))
         with self.spec.log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
-                *leash,
-                *self.spec.command,
+                *leashed(self.spec.command, death_signal=self.spec.stop_signal),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

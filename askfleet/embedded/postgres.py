@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import asyncpg
 
+from askfleet.leash import leashed
 from contracts.errors import DependencyUnavailable, Misconfigured
 
 _SUPERUSER = "postgres"
@@ -159,9 +160,12 @@ class PostgresServer:
         with self.log_file.open("ab") as log:
             # Its own session: Ctrl-C in the terminal reaches us, and we stop it in order.
             self._process = subprocess.Popen(
-                [_binary("postgres"), "-D", str(self.data_dir), *flags],
+                leashed(
+                    [_binary("postgres"), "-D", str(self.data_dir), *flags],
+                    death_signal=signal.SIGINT,
+                    user=_account(),
+                ),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.data_dir,
-                **_identity(),
             )  # fmt: skip
         self.pid = self._process.pid
 
@@ -217,11 +221,17 @@ def _binary(name: str) -> str:
     return str(path)
 
 
-def _identity() -> dict[str, Any]:
+def _account() -> tuple[int, int] | None:
+    """Uid and gid that the server runs under, where it can't be ours."""
     if os.geteuid() != 0:
-        return {}
+        return None
     account = pwd.getpwnam(_ACCOUNT_FOR_ROOT)
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    return account.pw_uid, account.pw_gid
+
+
+def _identity() -> dict[str, Any]:
+    account = _account()
+    return {"user": account[0], "group": account[1], "extra_groups": []} if account else {}
 
 
 def _own(path: Path) -> None:
