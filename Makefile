@@ -29,6 +29,15 @@ $(DEV): requirements/dev.txt pyproject.toml $(RUNTIME)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@
 
+test: $(DEV)  ## every test, on real servers
+	$(BIN)/python -m pytest
+
+check: $(DEV)  ## format, lint, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
 lock: | $(VENV)/bin/uv  ## resolve requirements/*.in again into pinned, hashed files
 	cd requirements && for name in uv runtime dev; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
