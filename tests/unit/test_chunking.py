@@ -4,9 +4,10 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.ingest.chunking import Chunk, ChunkSizes, chunk
+from workers.ingest.chunking import ChunkSizes, chunk
 from workers.ingest.parsing import Block, ParsedDocument
 from workers.ingest.tokens import estimate
+from workers.vectors import Chunk
 
 SIZES = ChunkSizes()
 
@@ -19,7 +20,7 @@ documents = st.lists(st.builds(Block, paths, texts, kinds), min_size=1, max_size
 
 
 def chunks_of(*blocks: Block, title: str = "Guide", document_id: str = "guide.md") -> list[Chunk]:
-    return chunk(document_id, ParsedDocument(title, blocks), SIZES)
+    return chunk(document_id, "here", ParsedDocument(title, blocks), SIZES)
 
 
 def prose(count: int) -> str:
@@ -44,32 +45,35 @@ def test_no_text_is_lost_and_its_order_stays(blocks: list[Block], title: str):
 @given(documents, st.sampled_from(["", "Guide", "A title of many words " * 30]))
 def test_no_chunk_is_larger_than_the_maximum(blocks: list[Block], title: str):
     for piece in chunks_of(*blocks, title=title):
-        assert estimate(piece.embedded_text) <= SIZES.maximum
+        assert estimate(piece.search_text) <= SIZES.maximum
         assert piece.text.strip()
 
 
 @settings(max_examples=40, deadline=None)
 @given(documents)
 def test_ids_are_unique_and_the_same_at_every_run(blocks: list[Block]):
-    ids = [piece.id for piece in chunks_of(*blocks)]
+    ids = [piece.chunk_id for piece in chunks_of(*blocks)]
     assert len(set(ids)) == len(ids)
-    assert ids == [piece.id for piece in chunks_of(*blocks)]
+    assert ids == [piece.chunk_id for piece in chunks_of(*blocks)]
 
 
 def test_an_edit_leaves_the_ids_of_the_other_chunks():
     before = chunks_of(*(Block((f"Part {n}",), prose(12)) for n in range(5)))
     after = chunks_of(*(Block((f"Part {n}",), prose(13 if n == 2 else 12)) for n in range(5)))
-    assert len({piece.id for piece in before} & {piece.id for piece in after}) == 4
+    assert len({piece.chunk_id for piece in before} & {piece.chunk_id for piece in after}) == 4
 
 
 def test_the_same_text_in_two_documents_has_two_ids():
-    assert chunks_of(Block((), "Hi"))[0].id != chunks_of(Block((), "Hi"), document_id="other.md")[0].id
+    assert (
+        chunks_of(Block((), "Hi"))[0].chunk_id
+        != chunks_of(Block((), "Hi"), document_id="other.md")[0].chunk_id
+    )
 
 
-def test_the_embedded_text_has_title_headings_and_text():
+def test_the_search_text_has_title_headings_and_text():
     (piece,) = chunks_of(Block(("Guide", "Install", "Linux"), "Use apt."))
     assert piece.heading_path == ("Install", "Linux")
-    assert piece.embedded_text == "Guide\nInstall > Linux\n\nUse apt."
+    assert piece.search_text == "Guide\nInstall\nLinux\nUse apt."
     assert piece.text == "Use apt."
 
 
@@ -111,3 +115,11 @@ def test_a_line_that_introduces_code_goes_with_it():
     code = "\n".join(f"step_{n}()" for n in range(16))
     pieces = chunks_of(Block((), prose(20)), Block((), "Run this:"), Block((), code, "code"))
     assert pieces[-1].text == f"Run this:\n\n{code}"
+
+
+def test_padding_of_any_length_stays_within_what_a_store_takes():
+    pieces = chunks_of(Block((), "\n".join(" " * 60_000 + f"row {n}" for n in range(8)), "code"))
+    assert all(len(piece.search_text.encode()) < 16_000 for piece in pieces)
+    assert [f"row {n}" in " ".join(" ".join(piece.text for piece in pieces).split()) for n in range(8)] == [
+        True
+    ] * 8

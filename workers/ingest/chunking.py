@@ -13,6 +13,7 @@ from itertools import groupby, takewhile
 from workers.ingest.parsing import Block, ParsedDocument
 from workers.ingest.splitting import split
 from workers.ingest.tokens import estimate
+from workers.vectors import Chunk
 
 # Part of every content hash: raise it when the same document would give other chunks, and all are made anew.
 CHUNKER_VERSION = "1"
@@ -32,17 +33,6 @@ class ChunkSizes:
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """`id` depends on the document's id and the chunk's content alone: an unchanged chunk keeps it."""
-
-    id: str
-    title: str
-    heading_path: tuple[str, ...]
-    text: str
-    embedded_text: str
-
-
-@dataclass(frozen=True)
 class _Section:
     path: tuple[str, ...]
     blocks: tuple[Block, ...]
@@ -52,20 +42,22 @@ class _Section:
         return sum(estimate(block.text) for block in self.blocks)
 
 
-def chunk(document_id: str, parsed: ParsedDocument, sizes: ChunkSizes) -> list[Chunk]:
-    """All text of the document in order, in chunks of at most `sizes.maximum` estimated tokens."""
+def chunk(document_id: str, source: str, parsed: ParsedDocument, sizes: ChunkSizes) -> list[Chunk]:
+    """All text of the document in order, in chunks of at most `sizes.maximum` estimated tokens.
+
+    A chunk's id is made of the document's id and the chunk's content: one that stays as it was keeps its id.
+    """
     owner = _digest(document_id)
     seen: Counter[str] = Counter()
     chunks = []
     for section in _joined(_sections(parsed), sizes):
-        context = _context(parsed.title, section.path, sizes.maximum // _CONTEXT_SHARE)
-        room = estimate(context)
+        title, path = _shortened(parsed.title, section.path, sizes.maximum // _CONTEXT_SHARE)
+        room = estimate(" ".join((title, *path)))
         for text in _packed(section.blocks, sizes, room):
-            embedded = f"{context}\n\n{text}" if context else text
-            content = _digest(embedded)
+            content = _digest("\n".join((title, *path, text)))
             seen[content] += 1
             number = f"-{seen[content]}" if seen[content] > 1 else ""
-            chunks.append(Chunk(f"{owner}-{content}{number}", parsed.title, section.path, text, embedded))
+            chunks.append(Chunk(f"{owner}-{content}{number}", title, path, source, text))
     return chunks
 
 
@@ -114,20 +106,18 @@ def _common(paths: list[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(heading for heading, _ in same)
 
 
-def _context(title: str, path: tuple[str, ...], limit: int) -> str:
-    """Title and headings above the text; the outer headings, then the end of the title give way first."""
-    headings = list(path)
-    while headings and estimate(" ".join(headings)) > limit * 2 // 3:
-        headings.pop(0)
-    line = PATH_SEPARATOR.join(headings)
+def _shortened(title: str, path: tuple[str, ...], limit: int) -> tuple[str, tuple[str, ...]]:
+    """Title and headings of at most `limit` tokens; outer headings, then the title's end give way first."""
+    while path and estimate(" ".join(path)) > limit * 2 // 3:
+        path = path[1:]
+    left = limit - estimate(" ".join(path))
     words: list[str] = []
-    left = limit - estimate(line)
     for word in title.split():
         left -= estimate(word)
         if left < 0:
             break
         words.append(word)
-    return "\n".join(part for part in (" ".join(words), line) if part)
+    return " ".join(words), path
 
 
 def _packed(blocks: Sequence[Block], sizes: ChunkSizes, context: int) -> Iterator[str]:

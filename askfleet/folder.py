@@ -1,0 +1,169 @@
+"""A folder of files as documents: each file, and each line of a JSON lines file, is one."""
+
+import base64
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from askfleet.json_lines import read_json_lines
+from contracts.document import Document, MediaType, Outcome
+from contracts.errors import InvalidDocument, Misconfigured
+
+MEDIA_TYPES: dict[str, MediaType] = {
+    ".md": "text/markdown",
+    ".markdown": "text/markdown",
+    ".html": "text/html",
+    ".htm": "text/html",
+    ".pdf": "application/pdf",
+    ".txt": "text/plain",
+    ".rst": "text/plain",
+}
+JSON_LINES = ".jsonl"
+_MAX_ID = 512
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Patterns such as `*.md` or `drafts/*`, held against a file's path below the folder and its name."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def takes_file(self, path: str) -> bool:
+        return not self.leaves_out(path) and (not self.include or _matches(path, self.include))
+
+    def leaves_out(self, path: str) -> bool:
+        return _matches(path, self.exclude)
+
+
+@dataclass
+class Folder:
+    """Reads `root`, a folder or a single file.
+
+    Ids are paths below the folder with forward slashes; a document of a JSON lines file has `#` and its own
+    id behind. `address` is put before the path to make the source that answers cite.
+    """
+
+    root: Path
+    selection: Selection = Selection()
+    address: str = ""
+    max_bytes: int = 20_000_000
+    _present: set[str] = field(default_factory=set)
+    _unread: set[str] = field(default_factory=set)
+
+    def documents(self) -> Iterator[Document | Outcome]:
+        """Lazily, in order of path; a file that can't be read is a failed outcome in its place.
+
+        Raises:
+            Misconfigured: `root` is not there.
+        """
+        for path in self._files():
+            name = self._name(path)
+            try:
+                for item in self._read(path, name):
+                    if isinstance(item, Document):
+                        self._present.add(item.id)
+                    else:
+                        self._unread.add(name)
+                    yield item
+            except InvalidDocument as error:
+                self._unread.add(name)
+                yield failed(name, error)
+
+    def removed(self, indexed: set[str]) -> list[Document]:
+        """A deletion for each id of `indexed` that is gone from the folder; ask after `documents` ended.
+
+        What lies in a file or folder that could not be read may still be there: it stays.
+        """
+        gone = sorted(indexed - self._present)
+        return [Document(id=name, action="delete") for name in gone if not self._may_be_unread(name)]
+
+    def _may_be_unread(self, document_id: str) -> bool:
+        whole = document_id in self._unread
+        return whole or any(document_id.startswith((f"{name}/", f"{name}#")) for name in self._unread)
+
+    def _files(self) -> Iterator[Path]:
+        if self.root.is_file():
+            yield self.root
+        elif self.root.is_dir():
+            yield from _walk(self.root, "", self.selection, set())
+        else:
+            raise Misconfigured(f"{self.root} is neither a file nor a folder.", remedy="Check the path.")
+
+    def _name(self, path: Path) -> str:
+        relative = path.name if path == self.root else path.relative_to(self.root).as_posix()
+        # A name that is no UTF-8 has lone surrogates, which no message can carry.
+        return relative.encode("utf-8", errors="backslashreplace").decode()
+
+    def _read(self, path: Path, name: str) -> Iterator[Document | Outcome]:
+        if len(name) > _MAX_ID:
+            raise InvalidDocument(f"{name}: longer than {_MAX_ID} characters.", remedy="Shorten the path.")
+        if path.is_dir():
+            raise InvalidDocument(f"{name}: the folder can't be listed.", remedy="Check its permissions.")
+        source = self.address + name if self.address else ""
+        try:
+            if path.suffix.lower() == JSON_LINES:
+                yield from read_json_lines(path, name, source)
+            else:
+                yield self._file(path, name, source)
+        except OSError as error:
+            raise InvalidDocument(
+                f"{name}: {error.strerror or error}.", remedy="Check that the file is there and readable."
+            ) from error
+
+    def _file(self, path: Path, name: str, source: str) -> Document:
+        media_type = MEDIA_TYPES.get(path.suffix.lower())
+        if media_type is None:
+            known = ", ".join([*MEDIA_TYPES, JSON_LINES])
+            raise InvalidDocument(f"{name}: not a known kind of file.", remedy=f"Give one of {known}.")
+        size = path.stat().st_size
+        if size > self.max_bytes:
+            raise InvalidDocument(
+                f"{name}: {size:,} bytes are more than the {self.max_bytes:,} that are allowed.",
+                remedy="Split the file.",
+            )
+        content = base64.b64encode(path.read_bytes())
+        return Document(id=name, media_type=media_type, source=source, content=content)
+
+
+def failed(name: str, error: InvalidDocument) -> Outcome:
+    return Outcome(document_id=name[:_MAX_ID], status="failed", problem=error.problem())
+
+
+def _walk(folder: Path, below: str, selection: Selection, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Files of known kinds, sorted, and folders that can't be listed; hidden ones are left out.
+
+    No folder is entered twice, whatever links lead to it.
+    """
+    try:
+        status = folder.stat()
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        yield folder
+        return
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    for entry in entries:
+        relative = below + entry.name
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            if not selection.leaves_out(relative):
+                yield from _walk(Path(entry.path), relative + "/", selection, seen)
+        elif _is_document(entry) and selection.takes_file(relative):
+            yield Path(entry.path)
+
+
+def _is_document(entry: os.DirEntry[str]) -> bool:
+    """A link that leads nowhere counts, so that it is reported; a pipe or a device does not."""
+    suffix = os.path.splitext(entry.name)[1].lower()
+    known = suffix in MEDIA_TYPES or suffix == JSON_LINES
+    return known and (entry.is_file() or entry.is_symlink())
+
+
+def _matches(path: str, patterns: tuple[str, ...]) -> bool:
+    name = path.rpartition("/")[2]
+    return any(fnmatchcase(path, pattern) or fnmatchcase(name, pattern) for pattern in patterns)

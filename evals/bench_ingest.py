@@ -1,0 +1,178 @@
+"""Time and memory of ingesting a folder of Markdown: `python -m evals.bench_ingest --data FOLDER`.
+
+The parts are the worker's own: handler, embedding model and a Milvus Lite server in a process of its own. Only
+the bus is left out. Memory is the largest resident set of this process and of the server, added.
+"""
+
+import argparse
+import asyncio
+import base64
+import resource
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.document import Document, Outcome
+from contracts.errors import DependencyUnavailable, InvalidDocument
+from workers.embedding import Embedder, EmbedderSettings, open_embedder
+from workers.ingest.chunking import chunk
+from workers.ingest.flushing import Flusher
+from workers.ingest.handler import DocumentLocks, handle
+from workers.ingest.parsing import parse
+from workers.ingest.settings import IngestSettings
+from workers.vectors import VectorSettings, VectorStore, open_store
+
+_TENANT = "bench"
+_QUESTION = "How do I limit the size of a stream?"
+_SEARCHES = 20
+_START_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    store: VectorStore
+    embedder: Embedder
+    settings: IngestSettings
+    flusher: Flusher
+    locks: DocumentLocks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/dev/docs_markdown"))
+    parser.add_argument("--parse-only", action="store_true", help="parse and chunk, no embedding, no store")
+    options = parser.parse_args()
+    documents = list(_documents(options.data))
+    print(f"{len(documents)} documents, {sum(len(document.content) for document in documents):,} bytes")
+    settings = IngestSettings()
+    _bench_parsing(documents, settings)
+    if not options.parse_only:
+        with tempfile.TemporaryDirectory() as folder, _milvus_lite(Path(folder)) as uri:
+            asyncio.run(_bench_ingest(documents, settings, uri))
+        print(f"peak memory: {_peak_mb(resource.RUSAGE_SELF)} MB here, ", end="")
+        print(f"{_peak_mb(resource.RUSAGE_CHILDREN)} MB Milvus Lite")
+
+
+def _documents(folder: Path) -> Iterator[Document]:
+    for path in sorted(folder.rglob("*.md")):
+        content = base64.b64encode(path.read_bytes())
+        yield Document(id=path.relative_to(folder).as_posix(), content=content)
+
+
+def _bench_parsing(documents: list[Document], settings: IngestSettings) -> None:
+    started = time.perf_counter()
+    chunks, unread = 0, 0
+    for document in documents:
+        try:
+            parsed = parse(document, settings.limits())
+        except InvalidDocument as error:
+            print(f"  {error}")
+            unread += 1
+            continue
+        chunks += len(chunk(document.id, document.id, parsed, settings.chunk_sizes()))
+    print(f"parse and chunk: {time.perf_counter() - started:.1f} s, {chunks} passages, {unread} unreadable")
+
+
+async def _bench_ingest(documents: list[Document], settings: IngestSettings, uri: str) -> None:
+    embedder = open_embedder(EmbedderSettings())
+    store = open_store(VectorSettings(uri=uri, timeout_s=60.0), dimension=embedder.dimension)
+    await store.ensure_collection()
+    flusher = Flusher(store, documents=settings.flush_documents, idle_s=settings.flush_idle_s)
+    parts = Parts(store, embedder, settings, flusher, DocumentLocks())
+    background = [asyncio.create_task(flusher.run()), asyncio.create_task(_await_first_passage(parts))]
+    await _run("ingest", documents, parts)
+    await _run("again, unchanged", documents, parts)
+    searches = [await _search_ms(parts) for _ in range(_SEARCHES)]
+    print(f"a search afterwards: {statistics.median(searches):.0f} ms (median, embedding included)")
+    for task in background:
+        task.cancel()
+    await asyncio.gather(*background, return_exceptions=True)
+    await store.close()
+    await embedder.close()
+
+
+async def _run(name: str, documents: list[Document], parts: Parts) -> None:
+    started = time.perf_counter()
+    slots = asyncio.Semaphore(parts.settings.concurrency)
+    outcomes = await asyncio.gather(*(_one(document, parts, slots) for document in documents))
+    await parts.flusher.flush()
+    seconds = time.perf_counter() - started
+    statuses = Counter(outcome.status for outcome in outcomes)
+    passages = sum(outcome.chunks for outcome in outcomes)
+    print(f"{name}: {seconds:.1f} s, {passages} passages, {passages / seconds:.1f}/s, {dict(statuses)}")
+
+
+async def _one(document: Document, parts: Parts, slots: asyncio.Semaphore) -> Outcome:
+    async with slots:
+        outcome = await handle(
+            document,
+            tenant=_TENANT,
+            index=parts.store,
+            embedder=parts.embedder,
+            settings=parts.settings,
+            locks=parts.locks,
+        )
+    if outcome.status == "indexed":
+        parts.flusher.wrote()
+    return outcome
+
+
+async def _await_first_passage(parts: Parts) -> None:
+    started = time.perf_counter()
+    vector = (await parts.embedder.embed([_QUESTION]))[0]
+    while not await parts.store.search(_TENANT, _QUESTION, vector, top_k=1):
+        await asyncio.sleep(0.1)
+    print(f"first passage found after {time.perf_counter() - started:.1f} s")
+
+
+async def _search_ms(parts: Parts) -> float:
+    started = time.perf_counter()
+    vector = (await parts.embedder.embed([_QUESTION]))[0]
+    await parts.store.search(_TENANT, _QUESTION, vector, top_k=5)
+    return 1000 * (time.perf_counter() - started)
+
+
+@contextmanager
+def _milvus_lite(folder: Path) -> Iterator[str]:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder / "data")]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        _await_port(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+
+
+def _await_port(port: int) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        with closing(socket.socket()) as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise DependencyUnavailable(f"Milvus Lite did not start within {_START_TIMEOUT_S:g} s.")
+
+
+def _peak_mb(who: int) -> int:
+    """Largest resident set; Linux counts it in KiB, macOS in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(who).ru_maxrss * unit // 1_000_000
+
+
+if __name__ == "__main__":
+    main()
