@@ -57,6 +57,11 @@ class Tenants(BaseModel):
             raise UnknownTenant(f"The tenant {tenant!r} is not in the tenants file.")
         return found
 
+    def dsn(self, tenant: str, default: SecretStr) -> str:
+        """The PostgreSQL of a tenant, in the clear: for the driver only."""
+        found = self.require(tenant).dsn
+        return (found or default).get_secret_value()
+
     def by_key(self, key: str) -> str:
         """The tenant of an API key."""
         digest = key_digest(key)

@@ -1,0 +1,34 @@
+"""The schema of a tenant's database: read, merged with a person's file, indexed for matching questions."""
+
+from pathlib import Path
+
+import asyncpg
+
+from contracts.errors import DependencyUnavailable
+from workers.catalogue import document
+from workers.catalogue.introspection import introspect
+from workers.catalogue.linking import SchemaIndex
+from workers.catalogue.revision import merge
+
+_CONNECT_TIMEOUT_S = 5.0
+
+
+async def load_schema(dsn: str, *, edited: Path | None = None) -> SchemaIndex:
+    """Introspect the database and apply the edited semantic model, if there is one.
+
+    Raises:
+        DependencyUnavailable: the database does not answer or refuses the login.
+        Misconfigured: the edited file is missing or wrong.
+    """
+    changes = document.read(edited) if edited is not None else None
+    try:
+        connection = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DependencyUnavailable(f"The SQL database does not answer: {error}.") from error
+    try:
+        model = await introspect(connection)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DependencyUnavailable(f"The schema of the SQL database can't be read: {error}.") from error
+    finally:
+        await connection.close(timeout=_CONNECT_TIMEOUT_S)
+    return SchemaIndex(model if changes is None else merge(model, changes))

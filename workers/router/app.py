@@ -1,0 +1,135 @@
+"""The router on the bus: accepts a query, decides its route, hands it to the workers of that route."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from bus import subjects
+from bus.answer_log import AnswerWriter, LogState
+from bus.connection import Bus
+from bus.consume import Source
+from bus.delivery import Delivery, Work
+from bus.envelope import message_id
+from bus.publish import publish
+from bus.stage import run_stage
+from bus.topology import ARTEFACTS_BUCKET, ROUTE
+from contracts import SCHEMAS, Accepted, EvidenceJob, GenerateJob, Query, Route, Routed, encode
+from contracts.errors import AnswerEnded
+from workers.embedding import EmbedderSettings
+from workers.router import store as artefacts
+from workers.router.catalogues import LiveCatalogues
+from workers.router.decision import Router
+from workers.router.handler import handle
+from workers.router.settings import RouterSettings
+from workers.shell.http import Ready
+from workers.shell.process import Open
+from workers.shell.tenants import Tenants
+from workers.vectors import VectorSettings, open_store
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Current:
+    """The router in use; replaced when a new model arrives."""
+
+    router: Router
+
+
+def make(settings: RouterSettings) -> Open:
+    @asynccontextmanager
+    async def open_router(bus: Bus) -> AsyncIterator[Ready]:
+        tenants = Tenants.load(settings.tenants_file)
+        store = open_store(VectorSettings(), dimension=EmbedderSettings().dimension)
+        catalogues = LiveCatalogues(settings, tenants, store)
+        await catalogues.refresh()
+        current = Current(Router(threshold=settings.router_threshold))
+        watching = await bus.nc.subscribe(subjects.OUTCOME, cb=catalogues.note_outcome)
+        background = [
+            asyncio.create_task(catalogues.refresh_forever()),
+            asyncio.create_task(_follow_models(bus, current, settings)),
+        ]
+        source = Source(ROUTE.name, ROUTE.consumers[0].durable, settings.concurrency)
+        work = _work(bus, current, catalogues, tenants)
+        async with run_stage(bus, source, Query, work, drain_grace_s=settings.drain_grace_s) as loop:
+            yield lambda: {"pulling": loop.alive, "refreshing": not any(task.done() for task in background)}
+        await watching.unsubscribe()
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await store.close()
+
+    return open_router
+
+
+async def _follow_models(bus: Bus, current: Current, settings: RouterSettings) -> None:
+    async for model in artefacts.watch(bus.js, bucket=ARTEFACTS_BUCKET):
+        current.router = Router(model, threshold=settings.router_threshold)
+        log.info("routing with another model", action="model_loaded", version=current.router.version)
+
+
+def _work(bus: Bus, current: Current, catalogues: LiveCatalogues, tenants: Tenants) -> Work[Query]:
+    async def work(delivery: Delivery[Query]) -> None:
+        """May run twice: events that stand on the log are not written again, and jobs carry dedup ids."""
+        query, tenant = delivery.body, delivery.tenant
+        tenants.require(tenant)
+        writer = AnswerWriter(bus, tenant, query.id)
+        accepted = Accepted(tenant=tenant, query=query, deadline=delivery.envelope.deadline)
+        routed = _standing_route(await writer.append_once(accepted))
+        if routed is None:
+            routed = await handle(query, tenant=tenant, router=current.router, catalogues=catalogues)
+            await writer.append_once(routed)
+        await _hand_on(bus, delivery, routed, writer)
+
+    return work
+
+
+def _standing_route(before: LogState | None) -> Routed | None:
+    """What an earlier delivery decided: it stays, although another model may decide otherwise now."""
+    if before is None:
+        return None
+    if before.terminal is not None:
+        raise AnswerEnded(f"The answer ended as {before.terminal.type!r}.")
+    return next((event for event in before.events if isinstance(event, Routed)), None)
+
+
+async def _hand_on(bus: Bus, delivery: Delivery[Query], routed: Routed, writer: AnswerWriter) -> None:
+    if routed.route is Route.DIRECT:
+        await _publish_generation(bus, delivery, writer)
+        return
+    query = delivery.body
+    job = EvidenceJob(
+        query_id=query.id,
+        question=routed.question or query.question,
+        top_k=query.top_k,
+        model=query.model,
+        joined=routed.route is Route.BOTH,
+        position=writer.position,
+    )
+    steps = {"retrieve": subjects.retrieve(delivery.tenant), "sql": subjects.sql(delivery.tenant)}
+    if routed.route is Route.DOCUMENTS:
+        del steps["sql"]
+    elif routed.route is Route.SQL:
+        del steps["retrieve"]
+    await asyncio.gather(
+        *(_publish_job(bus, delivery, step, subject, job) for step, subject in steps.items())
+    )
+
+
+async def _publish_job(
+    bus: Bus, delivery: Delivery[Query], step: str, subject: str, job: EvidenceJob
+) -> None:
+    identity = message_id(delivery.tenant, job.query_id, step)
+    headers = delivery.envelope.headers(message_id=identity, schema=SCHEMAS[EvidenceJob])
+    await publish(bus, subject, encode(job), headers=headers)
+
+
+async def _publish_generation(bus: Bus, delivery: Delivery[Query], writer: AnswerWriter) -> None:
+    query = delivery.body
+    job = GenerateJob(query_id=query.id, first_sequence=writer.position.first_sequence)
+    identity = message_id(delivery.tenant, query.id, "generate")
+    headers = delivery.envelope.headers(message_id=identity, schema=SCHEMAS[GenerateJob])
+    await publish(bus, subjects.generate(query.model, delivery.tenant), encode(job), headers=headers)
