@@ -1,10 +1,8 @@
 """The vector store on a real Milvus Lite server."""
 
 import asyncio
-import socket
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import closing
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from contracts.errors import DependencyUnavailable, InvalidDocument, InvalidName
 from workers.embedding.port import Vectors
 from workers.vectors import Chunk, VectorSettings
 from workers.vectors.milvus import MilvusStore
+from workers.vectors.testing import free_port
 
 DIMENSION = 8
 
@@ -202,9 +201,7 @@ async def test_a_released_collection_is_loaded_again_at_the_next_search(
 
 
 async def test_an_unreachable_milvus_is_a_transient_fault_that_names_the_address() -> None:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        uri = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    uri = f"http://127.0.0.1:{free_port()}"
     store = MilvusStore(VectorSettings(uri=uri, timeout_s=1.0), dimension=DIMENSION)
     with pytest.raises(DependencyUnavailable, match=uri):
         await store.search("acme", "alpha", unit(0), top_k=1)
