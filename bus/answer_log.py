@@ -20,7 +20,7 @@ from bus.connection import Bus
 from bus.envelope import SCHEMA, now_ms
 from bus.topology import ANSWERS
 from contracts import EVENT_SCHEMA, Delta, Event, LogPosition, Terminal, decode_event, encode
-from contracts.errors import AnswerEnded, DependencyUnavailable, Fenced
+from contracts.errors import AnswerEnded, AskfleetError, DependencyUnavailable, Fenced
 
 WRONG_LAST_SEQUENCE = 10071
 EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
@@ -186,20 +186,21 @@ class _Pending:
 class DeltaWriter:
     """Publishes text with one flush in flight: what comes meanwhile collects and leaves together.
 
-    Idle, each token leaves at once; loaded, messages grow instead of queueing. There is no timer.
+    Idle, each token leaves at once; loaded, messages grow instead of queueing. There is no timer. `refused` is
+    what ended the writing: Fenced, AnswerEnded or DependencyUnavailable; `on_refused` is called at that moment.
     """
 
     def __init__(self, writer: AnswerWriter, *, on_refused: Callable[[], None] | None = None) -> None:
         self._writer = writer
         self._pending = _Pending()
         self._flush: asyncio.Task[None] | None = None
-        self._error: BaseException | None = None
+        self.refused: AskfleetError | None = None
         self._on_refused = on_refused
 
     def write(self, text: str, tokens: int = 1) -> None:
-        """Queue text. Raises what an earlier flush raised (Fenced, AnswerEnded, DependencyUnavailable)."""
-        if self._error is not None:
-            raise self._error
+        """Queue text; raises `refused`."""
+        if self.refused is not None:
+            raise self.refused
         self._pending.text.append(text)
         self._pending.tokens += tokens
         if self._flush is None:
@@ -209,8 +210,8 @@ class DeltaWriter:
         """Wait until all text is stored; raises what a flush raised."""
         if self._flush is not None:
             await asyncio.shield(self._flush)
-        if self._error is not None:
-            raise self._error
+        if self.refused is not None:
+            raise self.refused
 
     async def _flush_all(self) -> None:
         try:
@@ -218,7 +219,7 @@ class DeltaWriter:
                 taken, self._pending = self._pending, _Pending()
                 await self._writer.append(Delta(text="".join(taken.text), tokens=taken.tokens))
         except (Fenced, AnswerEnded, DependencyUnavailable) as error:
-            self._error = error
+            self.refused = error
             if self._on_refused is not None:
                 self._on_refused()
         finally:
