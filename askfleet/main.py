@@ -1,36 +1,49 @@
 """The command line: `askfleet --help`."""
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 
 import typer
 
-from askfleet.commands.ask import ask
-from askfleet.commands.cancel import cancel
-from askfleet.commands.status import status
-from askfleet.commands.up import up
 from askfleet.logs import configure_logs
 from contracts.errors import AskfleetError, Misconfigured
 
-app = typer.Typer(
-    name="askfleet",
-    help="Questions over private documents and databases, answered by a fleet of workers on NATS.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
-for command in (up, ask, status, cancel):
-    app.command()(command)
+COMMANDS = ("up", "ask", "ingest", "status", "cancel")
+"""Each is the function of that name in `askfleet.commands.<name>`."""
 
 
-def main() -> None:
+def application(*names: str) -> typer.Typer:
+    """The commands of those names. A shell waits for each import, so `main` asks for the one that it runs."""
+    app = typer.Typer(
+        name="askfleet",
+        help="Questions over private documents and databases, answered by a fleet of workers on NATS.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+    )
+    app.callback()(_front_door)
+    for name in names:
+        module = import_module(f"askfleet.commands.{name}")
+        app.command(name)(getattr(module, name))
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Errors of ours are printed with their remedy; anything else is a defect and keeps its traceback."""
     configure_logs()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    wanted = [name for name in COMMANDS if given[:1] == [name]]
     try:
-        app()
+        application(*(wanted or COMMANDS))(given)
     except AskfleetError as error:
         print(f"error: {error.detail}\nremedy: {error.remedy}", file=sys.stderr)
         sys.exit(2 if isinstance(error, Misconfigured) else 1)
+
+
+def _front_door() -> None:
+    """Without a callback, Typer would make a lone command the whole program."""
 
 
 if __name__ == "__main__":

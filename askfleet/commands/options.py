@@ -8,6 +8,7 @@ import typer
 
 from askfleet.state import DEFAULT_STATE_DIR, StateFolder
 from askfleet.tenants import DEMO_TENANT
+from bus.settings import BusSettings
 
 StateDir = Annotated[
     Path,
@@ -24,6 +25,12 @@ Url = Annotated[
     str | None,
     typer.Option("--url", envvar="AF_URL", help="Address of a bridge; default: the running local stack's."),
 ]
+NatsUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--nats-url", envvar="AF_NATS_URL", help="NATS servers; default: the running local stack's."
+    ),
+]
 
 STATE_DIR = DEFAULT_STATE_DIR
 TENANT = DEMO_TENANT
@@ -35,6 +42,11 @@ class Door:
 
     url: str
     key: str
+
+
+def bus_settings(state: StateFolder, nats_url: str | None) -> BusSettings:
+    """How to reach NATS: what was given, else the stack on the state folder; raises Misconfigured."""
+    return BusSettings(nats_url=nats_url or state.running_stack().nats_url)
 
 
 def find_door(state_dir: Path, *, tenant: str, key: str | None, url: str | None) -> Door:

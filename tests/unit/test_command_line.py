@@ -1,0 +1,87 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import structlog
+
+from askfleet.commands.up import replicas
+from askfleet.main import COMMANDS, application, main
+from contracts.errors import Misconfigured
+
+
+class Outcome(NamedTuple):
+    status: int
+    out: str
+    error: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    def askfleet(*arguments: str) -> Outcome:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert isinstance(ended.value.code, int)
+        return Outcome(ended.value.code, *capsys.readouterr())
+
+    yield askfleet
+    structlog.reset_defaults()
+
+
+def test_help_lists_every_command(run: Run):
+    shown = run("--help").out
+    assert all(f" {name} " in shown for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_shows_an_example(run: Run, name: str):
+    lines = [line.strip() for line in run(name, "--help").out.splitlines()]
+    assert [line for line in lines if line == f"askfleet {name}" or line.startswith(f"askfleet {name} ")]
+
+
+def test_without_a_running_stack_a_command_says_how_to_start_one(run: Run, tmp_path: Path):
+    done = run("ask", "How are you?", "--state-dir", str(tmp_path))
+    assert done.status == 2
+    assert done.out == ""
+    assert done.error == (
+        f"error: No stack runs on {tmp_path}.\n"
+        "remedy: Start one with `askfleet up`, or name its folder with --state-dir or AF_STATE_DIR.\n"
+    )
+
+
+def test_a_key_that_is_not_kept_here_must_be_given(run: Run, tmp_path: Path):
+    done = run(
+        "ask", "Hello?", "--url", "http://127.0.0.1:1", "--tenant", "acme", "--state-dir", str(tmp_path)
+    )
+    assert done.status == 2
+    assert "'acme'" in done.error
+    assert "--key" in done.error
+
+
+def test_a_bridge_that_can_not_be_reached_is_an_error_that_names_it(run: Run):
+    done = run("ask", "Hello?", "--url", "http://127.0.0.1:1", "--key", "k")
+    assert done.status == 1
+    assert "http://127.0.0.1:1" in done.error
+
+
+def test_an_unknown_command_is_refused(run: Run):
+    done = run("explain")
+    assert done.status == 2
+    assert "explain" in done.error
+
+
+@pytest.mark.parametrize("value", ["generation", "generation=", "generation=-1", "generation=two"])
+def test_a_number_of_workers_that_is_none_is_refused(value: str):
+    with pytest.raises(Misconfigured, match=value):
+        replicas([value])
+
+
+def test_numbers_of_workers_are_read_by_name():
+    assert replicas(["generation=2", "bridge=3"]) == {"generation": 2, "bridge": 3}
+
+
+def test_one_command_alone_stays_a_command_of_the_program():
+    assert application("cancel").registered_commands[0].name == "cancel"
