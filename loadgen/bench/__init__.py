@@ -1,0 +1,1 @@
+"""Benches: each a module with `run`, chosen by name with `python -m loadgen.bench <name>`."""
