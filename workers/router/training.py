@@ -1,0 +1,328 @@
+"""From questions and catalogues to a router, with a report of how good it is on what it has not seen.
+
+Everything that is measured or calibrated comes from cross-validation in which no group of examples (a
+database, an article, a kind of request) is on both sides.
+"""
+
+import hashlib
+import json
+import math
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+
+from contracts.errors import Misconfigured
+from workers.catalogue.vocabulary import Extract, Vocabulary
+from workers.router import patterns as pattern_file
+from workers.router import synth
+from workers.router.calibration import Calibration
+from workers.router.evidence import Catalogue, gather
+from workers.router.features import FEATURE_VERSION, words
+from workers.router.forest import Forest
+from workers.router.measures import Report, measure
+from workers.router.model import CLASSES, RouterModel, Stage, grounded_row, text_row
+from workers.router.ngrams import BUCKETS, SKELETON_START, NgramScorer, weighted
+from workers.router.patterns import Patterns
+from workers.router.synth import Example, Label
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+FOLDS = 5
+TREES = 160
+MAX_BOTH_SHARE = 0.12
+_LABELS: dict[str, Label] = {
+    "sql": "sql",
+    "rag": "documents",
+    "documents": "documents",
+    "other": "direct",
+    "direct": "direct",
+}
+
+
+@dataclass(frozen=True)
+class Connected:
+    """A tenant's catalogue with the passages that its vocabulary was built from."""
+
+    name: str
+    catalogue: Catalogue
+    passages: tuple[Extract, ...] = ()
+
+
+@dataclass(frozen=True)
+class Grounded:
+    """An example asked of a tenant that has this catalogue."""
+
+    example: Example
+    catalogue: Catalogue
+
+
+@dataclass(frozen=True)
+class Trained:
+    model: RouterModel
+    text: Report
+    grounded: Report
+    by_source_left_out: dict[str, float] = field(default_factory=dict)
+
+
+def train(
+    examples: Sequence[Example] = (),
+    connected: Sequence[Connected] = (),
+    *,
+    seed: int = 7,
+    scale: float = 1.0,
+    leave_sources_out: bool = False,
+) -> Trained:
+    """Train on synthesised questions and, if there are any, on collected ones.
+
+    Args:
+        examples: questions with known routes, such as exported tickets or feedback.
+        connected: catalogues that the router will decide for; each gives questions of its own.
+        scale: multiplies the number of synthesised questions.
+        leave_sources_out: also measure each source of `examples` with a model that has seen none of it.
+    """
+    rng = random.Random(seed)  # noqa: S311 -- variety, not secrecy
+    patterns = pattern_file.read()
+    general = synth.general_examples(patterns, scale=scale, rng=rng)
+    grounded = _grounded(patterns, connected, rng, scale)
+    own = [item.example for item in grounded if item.example.source.startswith("connected")]
+    everything = [*general, *own, *examples]
+    scorer, text, unseen = _train_text(everything, seed)
+    known = {id(item): row for item, row in zip(everything, unseen, strict=True)}
+    stage, of_grounded = _train_grounded(grounded, known, scorer, text, seed)
+    report = measure(unseen, _numbers(everything), text.threshold, [item.source for item in everything])
+    model = _model(
+        scorer, text, stage, connected, {**report.summary("text"), **of_grounded.summary("grounded")}
+    )
+    left_out = _left_out(general, examples, seed) if leave_sources_out else {}
+    return Trained(model, report, of_grounded, left_out)
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Lines of `{"text", "label": sql|rag|other, "source", "group"}`; the last two may be left out.
+
+    Raises:
+        Misconfigured: a line is not of that shape; names it.
+    """
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            raw = json.loads(line)
+            text, label = str(raw["text"]), _LABELS[raw["label"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Misconfigured(
+                f"{path}, line {number}: not a labelled question: {error!r}.",
+                remedy='Each line is {"text": ..., "label": "sql", "rag" or "other"}.',
+            ) from error
+        source = str(raw.get("source", path.stem))
+        found.append(Example(text, label, source, f"{source}/{raw.get('group', number)}"))
+    return found
+
+
+def fit_text(examples: Sequence[Example], seed: int) -> tuple[NgramScorer, Stage]:
+    """The text part alone, as `train` makes it."""
+    scorer, stage, _ = _train_text(examples, seed)
+    return scorer, stage
+
+
+def _train_text(examples: Sequence[Example], seed: int) -> tuple[NgramScorer, Stage, Floats]:
+    found = [words(example.text) for example in examples]
+    labels = _numbers(examples)
+    folds = _folds([example.group for example in examples], seed)
+    scores = np.zeros((len(found), 2 * len(CLASSES)))
+    for held in folds:
+        scorer = _fit_scorer([found[i] for i in _others(held, len(found))], labels[_others(held, len(found))])
+        scores[held] = [scorer.scores(found[i]) for i in held]
+    rows = np.array([text_row(words_of, row) for words_of, row in zip(found, scores, strict=True)])
+    stage, unseen = _fit_stage(rows, labels, folds, seed)
+    return _fit_scorer(found, labels), stage, unseen
+
+
+def _train_grounded(
+    items: Sequence[Grounded],
+    known: dict[int, Floats],
+    scorer: NgramScorer,
+    text: Stage,
+    seed: int,
+) -> tuple[Stage, Report]:
+    """`known` are text probabilities of examples from a model that has not seen them."""
+    rows = []
+    for item in items:
+        evidence = gather(words(item.example.text), item.catalogue)
+        by_text = known.get(id(item.example))
+        if by_text is None:
+            by_text = text.probabilities(text_row(evidence.words, scorer.scores(evidence.words)))
+        rows.append(grounded_row(evidence, by_text))
+    labels = _numbers([item.example for item in items])
+    folds = _folds([item.example.group for item in items], seed)
+    stage, unseen = _fit_stage(np.array(rows), labels, folds, seed)
+    return stage, measure(unseen, labels, stage.threshold, [item.example.source for item in items])
+
+
+def _fit_stage(rows: Floats, labels: Labels, folds: list[Labels], seed: int) -> tuple[Stage, Floats]:
+    raw = np.zeros((len(rows), len(CLASSES)))
+    for held in folds:
+        others = _others(held, len(rows))
+        forest = Forest.flatten(_forest(seed).fit(_single(rows[others]), labels[others]))
+        raw[held] = [forest.probabilities(row) for row in rows[held]]
+    calibration = Calibration.fit(raw, labels)
+    unseen = calibration.apply(raw)
+    threshold = choose_threshold(unseen, labels)
+    fitted = Forest.flatten(_forest(seed).fit(_single(rows), labels))
+    return Stage(fitted, calibration, threshold), unseen
+
+
+def choose_threshold(unseen: Floats, labels: Labels) -> float:
+    """The lowest threshold that no higher one betters by much, at most `MAX_BOTH_SHARE` of them both ways."""
+    best, chosen = -1.0, 0.5
+    for threshold in np.arange(0.50, 0.96, 0.02):
+        report = measure(unseen, labels, float(threshold))
+        if report.both_share <= MAX_BOTH_SHARE and report.effective > best + 0.001:
+            best, chosen = report.effective, float(threshold)
+    return chosen
+
+
+def _forest(seed: int) -> RandomForestClassifier:
+    return RandomForestClassifier(
+        TREES, min_samples_leaf=3, max_features="sqrt", max_depth=16, random_state=seed, n_jobs=1
+    )
+
+
+def _fit_scorer(found: Sequence[tuple[str, ...]], labels: Labels) -> NgramScorer:
+    flat = np.ones(BUCKETS, dtype=np.float32)
+    seen = np.zeros(BUCKETS)
+    for words_of in found:
+        seen[weighted(words_of, flat)[0]] += 1
+    rarity = (np.log((1 + len(found)) / (1 + seen)) + 1).astype(np.float32)
+    rows = [weighted(words_of, rarity) for words_of in found]
+    ends = np.cumsum([0, *(len(buckets) for buckets, _ in rows)])
+    matrix = sparse.csr_matrix(
+        (np.concatenate([v for _, v in rows]), np.concatenate([b for b, _ in rows]), ends),
+        shape=(len(found), BUCKETS),
+    )
+    bare = sparse.hstack(
+        [sparse.csr_matrix((len(found), SKELETON_START)), matrix[:, SKELETON_START:]]
+    ).tocsr()
+    views = [(view, position) for view in (matrix, bare) for position in range(len(CLASSES))]
+    fitted = [
+        LogisticRegression(C=10.0, solver="liblinear", tol=1e-3).fit(view, labels == position)
+        for view, position in views
+    ]
+    return NgramScorer(
+        rarity,
+        np.stack([one.coef_[0] for one in fitted], axis=1).astype(np.float32),
+        np.array([one.intercept_[0] for one in fitted], dtype=np.float32),
+    )
+
+
+def _grounded(
+    patterns: Patterns, connected: Sequence[Connected], rng: random.Random, scale: float
+) -> list[Grounded]:
+    """Examples asked of our own worlds and of what is connected."""
+    found: list[Grounded] = []
+    for number, world in enumerate(patterns.worlds):
+        # One world's schema beside the notes of all others, its own in every second tenant.
+        others = [n for other in patterns.worlds if other is not world or number % 2 for n in other.notes]
+        tenant = Connected(f"world-{number}", Catalogue(world.index, Vocabulary(others)), tuple(others))
+        found += _questions_of(tenant, patterns, rng, round(60 * scale), "synthetic")
+    for tenant in connected:
+        found += _questions_of(tenant, patterns, rng, round(400 * scale), "connected")
+    return found
+
+
+def _questions_of(
+    tenant: Connected, patterns: Patterns, rng: random.Random, count: int, source: str
+) -> list[Grounded]:
+    examples: list[Example] = []
+    schema = tenant.catalogue.schema
+
+    def add(texts: Iterable[str], label: Label, kind: str) -> None:
+        """Groups of a connected tenant are parts of it, so that there is more than one."""
+        for number, text in enumerate(texts):
+            examples.append(
+                Example(text, label, f"{source}-{kind}", f"{tenant.name}/{kind}/{number % FOLDS}")
+            )
+
+    if schema is not None:
+        add(synth.sql_questions(schema.model, patterns, count, rng=rng), "sql", "sql")
+    if tenant.passages:
+        add(synth.document_questions(tenant.passages, patterns, count, rng=rng), "documents", "documents")
+    if schema is not None and tenant.passages:
+        for text in synth.joined_questions(schema.model, tenant.passages, patterns, count // 12, rng=rng):
+            # Under both labels: the forest learns an even split, which the threshold turns into `both`.
+            add([text], "sql", "joined")
+            add([text], "documents", "joined")
+    for kind in ("questions_of_help", "policy", "world"):
+        add(synth.general_questions(kind, patterns, count // 8, rng=rng), "documents", "general")
+    add(synth.general_questions("direct", patterns, count // 2, rng=rng), "direct", "direct")
+    return [Grounded(example, tenant.catalogue) for example in examples]
+
+
+def _left_out(general: Sequence[Example], examples: Sequence[Example], seed: int) -> dict[str, float]:
+    """Accuracy on each collected source of a model that was trained without it."""
+    by_source: dict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        by_source[example.source].append(example)
+    found = {}
+    for source, held in by_source.items():
+        rest = [example for example in examples if example.source != source]
+        scorer, stage = fit_text([*general, *rest], seed)
+        hits = [_hit(example, scorer, stage) for example in held]
+        found[source] = sum(hits) / len(hits)
+    return found
+
+
+def _hit(example: Example, scorer: NgramScorer, stage: Stage) -> bool:
+    spoken = words(example.text)
+    shares = stage.probabilities(text_row(spoken, scorer.scores(spoken)))
+    return CLASSES[int(shares.argmax())] == example.label
+
+
+def _folds(groups: Sequence[str], seed: int) -> list[Labels]:
+    """Row numbers of each fold; a group lies in one fold, by a hash that doesn't change between runs."""
+    fold_of = [int(hashlib.sha256(f"{seed}:{group}".encode()).hexdigest(), 16) % FOLDS for group in groups]
+    folds = [np.flatnonzero(np.array(fold_of) == fold) for fold in range(FOLDS)]
+    return [fold for fold in folds if len(fold)]
+
+
+def _others(held: Labels, total: int) -> Labels:
+    return np.setdiff1d(np.arange(total), held)
+
+
+def _single(rows: Floats) -> npt.NDArray[np.float32]:
+    return rows.astype(np.float32)
+
+
+def _numbers(examples: Sequence[Example]) -> Labels:
+    return np.array([CLASSES.index(example.label) for example in examples], dtype=np.int64)
+
+
+def _model(
+    scorer: NgramScorer,
+    text: Stage,
+    grounded: Stage,
+    connected: Sequence[Connected],
+    metrics: dict[str, float],
+) -> RouterModel:
+    fingerprint = ",".join(sorted(tenant.catalogue.fingerprint for tenant in connected))
+    created = int(time.time() * 1000)
+    digest = hashlib.sha256(grounded.forest.threshold.tobytes() + scorer.weights.tobytes()).hexdigest()[:8]
+    return RouterModel(
+        version=f"forest-{FEATURE_VERSION}-{digest}",
+        ngrams=scorer,
+        text=text,
+        grounded=grounded,
+        fingerprint=fingerprint,
+        created=created,
+        metrics={name: value for name, value in metrics.items() if not math.isnan(value)},
+    )
