@@ -1,0 +1,206 @@
+"""Accuracy of questions over databases: run what the SQL worker makes of a question, compare with the gold rows.
+
+    python -m evals.sql [--data FOLDER] [--only DATABASE ...] [--json] [--misses]
+
+Each database is created from its `schema.sql` and `data.sql` in an embedded PostgreSQL; the questions marked
+`trusted` are asked. An answer counts when its rows equal those of a gold statement that runs beside it: as sets,
+columns in any order, rows in order where the question is marked `ordered`.
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import statistics
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+from pydantic import BaseModel
+
+from askfleet.embedded.postgres import PostgresServer
+from contracts.errors import PermanentError
+from contracts.event import Rows, Scalar
+from workers.catalogue.introspection import introspect
+from workers.catalogue.linking import SchemaIndex
+from workers.catalogue.model import SemanticModel
+from workers.sql.agent import answer
+from workers.sql.database import Database, create_reader_role
+
+DEFAULT_DATA = Path("../shared/data/dev/text2sql")
+_READER, _PASSWORD = "askfleet_reader", "reader"  # noqa: S105
+_ROW_LIMIT = 10_000
+_MAX_PERMUTATIONS = 500
+
+Row = tuple[Scalar, ...]
+
+
+class Question(BaseModel):
+    id: str
+    question: str
+    gold_sql: str
+    gold_sqls: tuple[str, ...] = ()
+    trusted: bool = True
+    ordered: bool = False
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        return self.gold_sqls or (self.gold_sql,)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    database: str
+    question: Question
+    answer: Rows
+    correct: bool
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with a folder for each database")
+    parser.add_argument("--only", nargs="*", help="names of databases to ask")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--misses", action="store_true", help="print each question that went wrong")
+    arguments = parser.parse_args()
+    outcomes = asyncio.run(evaluate(arguments.data, only=arguments.only))
+    if arguments.misses:
+        _print_misses(outcomes)
+    report = summary(outcomes)
+    print(json.dumps(report) if arguments.json else _as_text(report))
+
+
+async def evaluate(data: Path, *, only: Sequence[str] | None = None) -> list[Outcome]:
+    folders = [path for path in sorted(data.iterdir()) if (path / "questions.jsonl").exists()]
+    if not folders:
+        raise SystemExit(f"No databases in {data}; name the folder with --data.")
+    outcomes: list[Outcome] = []
+    with tempfile.TemporaryDirectory(prefix="askfleet-evals-") as scratch:
+        async with PostgresServer(Path(scratch) / "postgres", options={"fsync": "off"}) as server:
+            for folder in folders:
+                if not only or folder.name in only:
+                    outcomes += await _evaluate_one(server, folder)
+    return outcomes
+
+
+async def _evaluate_one(server: PostgresServer, folder: Path) -> list[Outcome]:
+    owner = await server.create_database(folder.name)
+    model = await _load(owner, folder)
+    schemas = sorted({entity.schema for entity in model.entities})
+    await create_reader_role(owner, _READER, _PASSWORD, schemas=schemas)
+    dsn = server.dsn_of(folder.name, user=_READER, password=_PASSWORD)
+    database = await Database.connect(dsn, pool_size=2)
+    index = SchemaIndex(model)
+    try:
+        return [await _ask(database, index, folder.name, question) for question in _questions(folder)]
+    finally:
+        await database.close()
+
+
+async def _load(dsn: str, folder: Path) -> SemanticModel:
+    connection = await asyncpg.connect(dsn)
+    try:
+        for name in ("schema.sql", "data.sql"):
+            await connection.execute((folder / name).read_text(encoding="utf-8"))
+            await connection.execute("reset search_path")
+        return await introspect(connection)
+    finally:
+        await connection.close()
+
+
+def _questions(folder: Path) -> Iterable[Question]:
+    lines = (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    questions = (Question.model_validate_json(line) for line in lines if line.strip())
+    return (question for question in questions if question.trusted)
+
+
+async def _ask(database: Database, index: SchemaIndex, name: str, question: Question) -> Outcome:
+    rows = await answer(question.question, database=database, index=index, row_limit=_ROW_LIMIT)
+    correct = rows.statement is not None and await _is_accepted(database, question, rows.rows)
+    return Outcome(name, question, rows, correct)
+
+
+async def _is_accepted(database: Database, question: Question, rows: Sequence[Row]) -> bool:
+    for gold in question.accepted:
+        try:
+            result = await database.query(gold.rstrip().rstrip(";"), row_limit=_ROW_LIMIT)
+        except PermanentError:
+            continue
+        if equal(rows, result.rows, ordered=question.ordered):
+            return True
+    return False
+
+
+def equal(rows: Sequence[Row], gold: Sequence[Row], *, ordered: bool) -> bool:
+    """Whether some order of the columns makes both the same set of rows, or the same list where order counts."""
+    ours, theirs = [_plain(row) for row in rows], [_plain(row) for row in gold]
+    if not ours or not theirs:
+        return not ours and not theirs
+    width = len(theirs[0])
+    if len(ours[0]) != width or len(set(ours)) != len(set(theirs)):
+        return False
+    for order in itertools.islice(_column_orders(ours, theirs), _MAX_PERMUTATIONS):
+        moved = [tuple(row[column] for column in order) for row in ours]
+        if (moved == theirs) if ordered else (set(moved) == set(theirs)):
+            return True
+    return False
+
+
+def _column_orders(ours: list[tuple[str, ...]], theirs: list[tuple[str, ...]]) -> Iterable[tuple[int, ...]]:
+    """Orders in which each of our columns holds the same values as theirs."""
+    mine = [frozenset(row[column] for row in ours) for column in range(len(ours[0]))]
+    options = [
+        [column for column, values in enumerate(mine) if values == frozenset(row[place] for row in theirs)]
+        for place in range(len(theirs[0]))
+    ]
+    return (order for order in itertools.product(*options) if len(set(order)) == len(order))
+
+
+def _plain(row: Row) -> tuple[str, ...]:
+    return tuple(
+        f"{value:.4f}".rstrip("0").rstrip(".")
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else str(value).removesuffix("T00:00:00").strip()
+        for value in row
+    )
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
+    confident = [outcome for outcome in outcomes if outcome.answer.confidence == "high"]
+    return {
+        "execution_accuracy": _share(outcomes),
+        "confident_precision": _share(confident),
+        "confident_share": round(len(confident) / max(1, len(outcomes)), 4),
+        "median_ms": round(statistics.median([outcome.answer.took_ms for outcome in outcomes] or [0.0]), 2),
+        "n": len(outcomes),
+        "by_database": {
+            name: {"execution_accuracy": _share(group), "n": len(group)}
+            for name, group in ((n, list(g)) for n, g in itertools.groupby(outcomes, key=lambda o: o.database))
+        },
+    }
+
+
+def _share(outcomes: Sequence[Outcome]) -> float:
+    return round(sum(outcome.correct for outcome in outcomes) / max(1, len(outcomes)), 4)
+
+
+def _as_text(report: dict[str, object]) -> str:
+    databases = report["by_database"]
+    lines = [f"{key:22} {value}" for key, value in report.items() if key != "by_database"]
+    if isinstance(databases, dict):
+        lines += [f"  {name:36} {found['execution_accuracy']:.3f} of {found['n']}" for name, found in databases.items()]
+    return "\n".join(lines)
+
+
+def _print_misses(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        if not outcome.correct:
+            print(f"[{outcome.answer.confidence}] {outcome.question.question}")
+            print(f"    ours: {outcome.answer.statement}  ({outcome.answer.reason})")
+            print(f"    gold: {outcome.question.gold_sql}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Sorting and grouping: `ordered by`, `in descending order`, `for each`, `per month`."""
+
+from dataclasses import dataclass
+
+from workers.catalogue.words import word_set
+from workers.sql.dates import Unit, bucket_of
+from workers.sql.plan import Measure
+from workers.sql.reading import Mention, Reading
+from workers.sql.resolution import ColumnRef, Resolver
+
+_SORT_WORDS = word_set(
+    "sorted ordered order sort arranged arrange ranked rank listed sorting ordering starting alphabetical ascending "
+    "descending increasing decreasing lexicographic lexicographical chronological alphabetically reverse"
+)
+_DESCENDING = word_set(
+    "descending decreasing desc reverse reversed largest highest newest latest longest most"
+)
+_ORDER_FILLERS = word_set(
+    "by in of the order and , ascending descending from to a their its increasing decreasing result"
+)
+_GROUP_PHRASES = (
+    "for each of the", "for each", "for every", "in each", "in every", "by each", "of each", "on each", "at each",
+    "to each", "from each", "per", "grouped by", "group by", "split by", "broken down by", "across each",
+    "each", "every",
+)  # fmt: skip
+_GROUP_FILLERS = word_set("the of a an different distinct customer's")
+
+
+@dataclass(frozen=True)
+class Order:
+    first: int
+    last: int
+    descending: bool
+    ref: ColumnRef | None = None
+    measure: Measure | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows are put together by a column, by a table's row, or by a unit of time."""
+
+    first: int
+    last: int
+    refs: tuple[ColumnRef, ...] = ()
+    entity: str | None = None
+    unit: Unit | None = None
+
+
+def find_orders(reading: Reading, resolver: Resolver, measures: list[Measure]) -> list[Order]:
+    start = _sort_start(reading)
+    if start is None:
+        return []
+    end = _sort_end(reading, start)
+    words = reading.words[start:end]
+    descending = _is_descending(words)
+    orders: list[Order] = []
+    taken: set[int] = set()
+    for measure in measures:
+        if start <= measure.first < end:
+            orders.append(Order(start, end, descending, measure=measure, ref=measure.ref))
+            taken.update(range(measure.first, measure.last))
+    for mention in reading.mentions:
+        if (
+            not start <= mention.first < end
+            or mention.first in taken
+            or mention.kind not in ("column", "name", "id")
+        ):
+            continue
+        for ref in resolver.columns_of(mention)[:1]:
+            orders.append(Order(start, end, descending, ref=ref))
+    reading.explain(range(start, end))
+    reading.used.update(range(start, end))
+    return orders or [Order(start, end, descending)]
+
+
+def _sort_start(reading: Reading) -> int | None:
+    for position, word in enumerate(reading.words):
+        if word in _SORT_WORDS and reading.at(position) is None:
+            begins = position
+            while reading.word(begins - 1) in ("in", "and", "listed", "sorted", "ordered", "arranged", "the"):
+                begins -= 1
+            if word in ("order", "sort", "rank", "starting", "listed") and not _sorts(reading, position):
+                continue
+            return begins
+    return None
+
+
+def _sorts(reading: Reading, position: int) -> bool:
+    return reading.word(position + 1) in ("by", "the", "them", "all", "in", "from")
+
+
+def _sort_end(reading: Reading, start: int) -> int:
+    """To the end of the sentence, or to where something else is asked for."""
+    for position in range(start + 1, len(reading.words)):
+        word = reading.word(position)
+        if word in (".", "?", ";", "!"):
+            return position
+        if word in ("for", "that", "who", "which", "whose", "where", "with") and position > start + 2:
+            return position
+    return len(reading.words)
+
+
+def _is_descending(words: list[str]) -> bool:
+    if "to" in words:
+        start = words[words.index("to") - 1]
+        if start in _DESCENDING or start in ("recent", "expensive", "high", "large", "top"):
+            return True
+    return bool({"descending", "decreasing", "desc", "reverse"} & set(words))
+
+
+def find_groups(reading: Reading, resolver: Resolver, *, aggregated: bool) -> list[Group]:
+    groups: list[Group] = []
+    position = 0
+    while position < len(reading.words):
+        group = _group_at(reading, resolver, position, aggregated=aggregated)
+        if group is None:
+            position += 1
+        else:
+            groups.append(group)
+            position = max(group.last, position + 1)
+    return groups
+
+
+def _group_at(reading: Reading, resolver: Resolver, position: int, *, aggregated: bool) -> Group | None:
+    if position in reading.used:
+        return None
+    word = reading.word(position)
+    unit = bucket_of(word) if word.endswith("ly") or word == "annual" else None
+    if unit is not None and aggregated and reading.at(position) is None:
+        reading.explain([position])
+        return Group(position, position + 1, unit=unit)
+    phrase = next(
+        (p for p in _GROUP_PHRASES if reading.phrase(position, position + p.count(" ") + 1) == p), None
+    )
+    if phrase is None and word == "by" and aggregated and _may_group(reading, position):
+        phrase = "by"
+    if phrase is None:
+        return None
+    start = position + phrase.count(" ") + 1
+    return _grouped(reading, resolver, position, start, phrase, aggregated=aggregated)
+
+
+def _may_group(reading: Reading, position: int) -> bool:
+    """`revenue by country`, not `written by`."""
+    before = reading.word(position - 1)
+    return not before.endswith(("ed", "en")) or before in ("grouped", "received")
+
+
+def _grouped(
+    reading: Reading, resolver: Resolver, position: int, start: int, phrase: str, *, aggregated: bool
+) -> Group | None:
+    while reading.word(start) in _GROUP_FILLERS:
+        start += 1
+    unit = bucket_of(reading.word(start))
+    mention = reading.at(start)
+    if unit is not None and aggregated and (mention is None or mention.kind != "column"):
+        reading.explain(range(position, start + 1))
+        reading.used.update(range(position, start + 1))
+        return Group(position, start + 1, unit=unit)
+    if mention is None or mention.first != start or mention.kind not in ("entity", "column"):
+        if phrase in ("each", "every"):
+            reading.explain([position])
+        return None
+    reading.explain(range(position, start))
+    if not aggregated:
+        return None
+    return _by_mention(reading, resolver, position, mention)
+
+
+def _by_mention(reading: Reading, resolver: Resolver, position: int, mention: Mention) -> Group | None:
+    following = reading.at(mention.last)
+    reading.use(mention)
+    if mention.kind == "entity":
+        if following is not None and following.kind in ("column", "name", "id"):
+            refs = resolver.columns_of(following)
+            if refs:
+                reading.use(following)
+                return Group(position, following.last, refs=refs)
+        return Group(position, mention.last, entity=resolver.entity_of(mention))
+    columns = list(resolver.columns_of(mention))
+    last = mention.last
+    while reading.word(last) in ("and", ","):
+        more = reading.at(last + 1)
+        if more is None or more.kind != "column":
+            break
+        columns += resolver.columns_of(more)
+        reading.use(more)
+        last = more.last
+    return Group(position, last, refs=tuple(columns))

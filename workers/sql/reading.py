@@ -1,0 +1,181 @@
+"""A question as the planner reads it: its tokens, what they may mean, and which of them are explained."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from workers.catalogue.linking import Link, SchemaIndex, Target, link
+from workers.catalogue.tokens import Token
+from workers.catalogue.words import root, stem, word_set
+
+MentionKind = Literal["entity", "column", "value", "name", "id", "all"]
+
+_COORDINATED = re.compile(r"\b([a-z_]+)(, ([a-z_]+),?)? and ([a-z_]+) ([a-z_]+)\b", re.IGNORECASE)
+_NUMBERED = re.compile(r"\b((?:[a-z]+ )?[a-z]+) (\d) and (\d)\b", re.IGNORECASE)
+_SPELLED_OUT = re.compile(
+    r"\b(?:full |\w+ )?names?\s*\(\s*first\s+(?:names?\s+)?and\s+last(?:\s+names?)?\s*\)", re.IGNORECASE
+)
+_ALL_WORDS = word_set("information info details detail everything fields attributes")
+_NAME_WORDS = word_set("name names fullname")
+_ID_WORDS = word_set("id ids identifier identifiers")
+# Verb forms name what happens, not what is wanted: "problems reported by" is no wish for the reporting date.
+_VERB_ENDINGS = ("ed", "ing")
+_NAME_SCORE = 0.05
+
+
+@dataclass(frozen=True)
+class Mention:
+    """Tokens `first` to `last` (exclusive) that stand for something of the schema."""
+
+    first: int
+    last: int
+    kind: MentionKind
+    targets: tuple[Target, ...] = ()
+    weak: bool = False
+
+    def of(self, kind: str) -> tuple[Target, ...]:
+        return tuple(target for target in self.targets if target.kind == kind)
+
+
+class Reading:
+    """Working state of one question: mentions in order, and the positions that are explained so far."""
+
+    def __init__(self, question: str, index: SchemaIndex) -> None:
+        self.question = prepared(question, index)
+        links = link(self.question, index)
+        self.tokens: tuple[Token, ...] = links.tokens
+        self.words = [token.lower for token in self.tokens]
+        self.roots = frozenset(root(word) for word in self.words if len(word) > 2)
+        self.mentions = list(_mentions(self.tokens, links.links))
+        self.explained: set[int] = set()
+        self.used: set[int] = set()
+
+    def word(self, position: int) -> str:
+        return self.words[position] if 0 <= position < len(self.words) else ""
+
+    def phrase(self, first: int, last: int) -> str:
+        return " ".join(self.words[max(0, first) : last])
+
+    def explain(self, positions: Iterable[int]) -> None:
+        self.explained.update(positions)
+
+    def use(self, mention: Mention) -> None:
+        """The mention has its place in the plan: nothing else may take it."""
+        self.used.update(range(mention.first, mention.last))
+        self.explain(range(mention.first, mention.last))
+
+    def is_used(self, mention: Mention) -> bool:
+        return any(position in self.used for position in range(mention.first, mention.last))
+
+    def at(self, position: int) -> Mention | None:
+        return next((m for m in self.mentions if m.first <= position < m.last), None)
+
+    def free(self, *kinds: MentionKind) -> list[Mention]:
+        return [m for m in self.mentions if not self.is_used(m) and (not kinds or m.kind in kinds)]
+
+    def next_mention(
+        self, position: int, bridge: frozenset[str], *, kinds: tuple[MentionKind, ...] = (), reach: int = 8
+    ) -> Mention | None:
+        """The first mention from `position` on with nothing but bridge words before it."""
+        for here in range(position, min(position + reach, len(self.tokens))):
+            mention = self.at(here)
+            if mention is not None and (not kinds or mention.kind in kinds):
+                return mention
+            if self.word(here) not in bridge:
+                return None
+        return None
+
+    def previous_mention(
+        self, position: int, bridge: frozenset[str], *, kinds: tuple[MentionKind, ...] = (), reach: int = 8
+    ) -> Mention | None:
+        """The last mention that ends before `position` with nothing but bridge words after it."""
+        for here in range(position - 1, max(position - 1 - reach, -1), -1):
+            mention = self.at(here)
+            if mention is not None and (not kinds or mention.kind in kinds):
+                return mention
+            if self.word(here) not in bridge:
+                return None
+        return None
+
+    def find(self, *phrases: str, start: int = 0) -> tuple[int, int] | None:
+        """First place of any of the phrases, as positions."""
+        for position in range(start, len(self.words)):
+            for wanted in phrases:
+                parts = wanted.split()
+                if self.words[position : position + len(parts)] == parts:
+                    return position, position + len(parts)
+        return None
+
+
+def prepared(question: str, index: SchemaIndex) -> str:
+    """Spell out what is said once for several: `first and last name` -> `first name and last name`."""
+    text = question.replace("(s)he", "he").replace("he/she", "he")
+    text = _SPELLED_OUT.sub("first name and last name", text)
+    text = _NUMBERED.sub(r"\1 \2 and \1 \3", text)
+    text = re.sub(r"^\s*ho\w many\b", "How many", text, flags=re.IGNORECASE)
+    return _COORDINATED.sub(lambda match: _distributed(match, index), text)
+
+
+def _distributed(match: re.Match[str], index: SchemaIndex) -> str:
+    """Repeat the shared last word where that makes both halves names of columns."""
+    first, _, _, second, shared = match.groups()
+    if not _is_column(index, first, shared) or not _is_column(index, second, shared):
+        return match.group()
+    if any(target.score > 0.9 for target in index.phrase([first])):
+        return match.group()
+    return (
+        match.group()
+        .replace(f"{first} ", f"{first} {shared} ", 1)
+        .replace(f"{first},", f"{first} {shared},", 1)
+    )
+
+
+def _is_column(index: SchemaIndex, first: str, second: str) -> bool:
+    return any(target.kind == "column" and target.score >= 0.9 for target in index.phrase([first, second]))
+
+
+def _mentions(tokens: tuple[Token, ...], links: tuple[Link, ...]) -> Iterable[Mention]:
+    linked = {position for found in links for position in range(found.first, found.last)}
+    plain = [_generic(position, token) for position, token in enumerate(tokens) if position not in linked]
+    found = [mention for item in links if (mention := _mention(tokens, item)) is not None]
+    found += [mention for mention in plain if mention is not None]
+    return sorted(found, key=lambda mention: mention.first)
+
+
+def _generic(position: int, token: Token) -> Mention | None:
+    if token.kind != "word":
+        return None
+    for words, kind in ((_NAME_WORDS, "name"), (_ID_WORDS, "id"), (_ALL_WORDS, "all")):
+        if token.lower in words:
+            return Mention(position, position + 1, kind)  # type: ignore[arg-type]
+    return None
+
+
+def _mention(tokens: tuple[Token, ...], found: Link) -> Mention | None:
+    if found.last - found.first == 1:
+        generic = _generic(found.first, tokens[found.first])
+        if generic is not None:
+            return Mention(found.first, found.last, generic.kind, found.targets)
+    best: dict[str, float] = {}
+    for target in found.targets:
+        best[target.kind] = max(best.get(target.kind, 0.0), target.score)
+    kind = _kind(tokens, found, best)
+    word = tokens[found.last - 1].lower
+    verb = word.endswith(_VERB_ENDINGS) and best.get(kind, 0.0) < 0.9 and found.last - found.first == 1
+    return Mention(found.first, found.last, kind, found.targets, weak=verb or best.get(kind, 0.0) < 0.4)
+
+
+def _kind(tokens: tuple[Token, ...], found: Link, best: dict[str, float]) -> MentionKind:
+    named = max(best.get("entity", 0.0), best.get("column", 0.0))
+    # A capital inside the sentence makes a proper name of a word that is also a name of the schema.
+    capital = found.first > 0 and tokens[found.first].text[:1].isupper()
+    if best.get("value", 0.0) >= (0.6 if capital else 0.9) and (named < 0.9 or capital):
+        return "value"
+    if not named:
+        return "value"
+    return "entity" if best.get("entity", 0.0) + _NAME_SCORE >= best.get("column", 0.0) else "column"
+
+
+def same_word(one: str, other: str) -> bool:
+    return stem(one) == stem(other) or root(one) == root(other)

@@ -1,0 +1,179 @@
+"""Which table a mentioned column belongs to, and which column a value: by what stands beside it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from workers.catalogue.linking import Target
+from workers.catalogue.model import Column, Entity, SemanticModel
+from workers.catalogue.words import word_set
+from workers.sql.joins import JoinGraph
+from workers.sql.reading import Mention, Reading
+
+LEFT_BRIDGE = word_set(
+    "with whose where having has have had the their its his her and , a an that who which is are by"
+)
+RIGHT_BRIDGE = word_set(
+    """of for from in on about each every all the any those these do does did is are was were distinct different
+    and , a an their its corresponding to ( ) other unique along respective associated by"""
+)
+_NEAR = 7
+
+
+@dataclass(frozen=True)
+class ColumnRef:
+    entity: str
+    column: str
+
+
+class Resolver:
+    """Chooses between the candidates of a mention. `focus` is the table that the question is about."""
+
+    def __init__(self, model: SemanticModel, graph: JoinGraph, reading: Reading) -> None:
+        self.model = model
+        self._graph = graph
+        self._reading = reading
+        self.focus: str | None = None
+        self.doubts = 0
+
+    def entity_of(self, mention: Mention) -> str:
+        """The table that an entity mention names best; ties go to the one nearest to the focus."""
+        targets = mention.of("entity")
+        best = max(target.score for target in targets)
+        close = [target.entity for target in targets if target.score >= best - 0.01]
+        if len(close) > 1 and self.focus is not None:
+            focus = self.focus
+            close.sort(key=lambda key: self._graph.distance(focus, key))
+        if len(close) > 1:
+            self.doubts += 1
+        return close[0]
+
+    def mentioned(self) -> list[str]:
+        return [self.entity_of(m) for m in self._reading.mentions if m.kind == "entity"]
+
+    def columns_of(self, mention: Mention, *, before: bool = False) -> tuple[ColumnRef, ...]:
+        """The columns that a mention means: several for a name in two parts or for all details.
+
+        Args:
+            before: the table is more likely named before the column, as in a condition.
+        """
+        if mention.kind in ("name", "id", "all"):
+            return self._generic(mention, before=before)
+        ref = self.column_of(mention.of("column"), self.owners(mention, before=before))
+        return (ref,) if ref else ()
+
+    def _generic(self, mention: Mention, *, before: bool) -> tuple[ColumnRef, ...]:
+        owners = self.owners(mention, before=before)
+        key = next(iter(owners), None) or self.focus
+        entity = self.model.entity(key) if key else None
+        if entity is None:
+            ref = self.column_of(mention.of("column"), owners)
+            return (ref,) if ref else ()
+        names = _generic_columns(entity, mention.kind)
+        if not names and mention.of("column"):
+            ref = self.column_of(mention.of("column"), owners)
+            return (ref,) if ref else ()
+        return tuple(ColumnRef(entity.key, name) for name in names)
+
+    def owners(self, mention: Mention, *, before: bool = False) -> dict[str, float]:
+        """Tables named beside a mention, with how strongly they claim it, strongest first."""
+        claims: dict[str, float] = {}
+        left = self._neighbour(mention, step=-1)
+        right = self._neighbour(mention, step=1)
+        if left is not None:
+            gap = mention.first - left.last
+            claims[self.entity_of(left)] = 0.6 if gap == 0 else 0.45 if before else 0.25
+        if right is not None:
+            key, gap = self.entity_of(right), right.first - mention.last
+            weight = (0.3 if before else 0.5) if gap else 0.3
+            claims[key] = max(claims.get(key, 0.0), weight)
+        return dict(sorted(claims.items(), key=lambda item: -item[1]))
+
+    def _neighbour(self, mention: Mention, *, step: int) -> Mention | None:
+        bridge = LEFT_BRIDGE if step < 0 else RIGHT_BRIDGE
+        here = mention.first - 1 if step < 0 else mention.last
+        for _ in range(_NEAR * 2):
+            if not 0 <= here < len(self._reading.words):
+                return None
+            other = self._reading.at(here)
+            if other is not None and other.kind == "entity":
+                return other
+            if other is not None and other.kind in ("column", "name", "id"):
+                here = other.first - 1 if step < 0 else other.last
+                continue
+            if self._reading.word(here) not in bridge:
+                return None
+            here += step
+        return None
+
+    def column_of(self, targets: Iterable[Target], owners: dict[str, float]) -> ColumnRef | None:
+        candidates = list(targets)
+        if not candidates:
+            return None
+        mentioned = self.mentioned()
+        scored = sorted(
+            ((self._fit(target, owners, mentioned), target) for target in candidates),
+            key=lambda item: -item[0],
+        )
+        if len(scored) > 1 and scored[0][0] - scored[1][0] < 0.02 and not owners:
+            self.doubts += 1
+        best = scored[0][1]
+        return ColumnRef(best.entity, best.column or "")
+
+    def _fit(self, target: Target, owners: dict[str, float], mentioned: list[str]) -> float:
+        fit = target.score + owners.get(target.entity, 0.0)
+        if target.entity in mentioned:
+            fit += 0.3
+        if self.focus is not None:
+            fit += (
+                0.15
+                if target.entity == self.focus
+                else -0.08 * min(4, self._graph.distance(self.focus, target.entity))
+            )
+        return fit
+
+    def value_of(self, mention: Mention, wanted: Iterable[ColumnRef] = ()) -> tuple[ColumnRef, str] | None:
+        """The column that holds a mentioned value, and the value as it is stored."""
+        targets = mention.of("value")
+        asked = set(wanted)
+        fitting = [t for t in targets if ColumnRef(t.entity, t.column or "") in asked]
+        if asked and not fitting:
+            return None
+        owners = self.owners(mention)
+        mentioned = self.mentioned()
+        pool = fitting or list(targets)
+        if not pool:
+            return None
+        scored = sorted(
+            ((self._fit(t, owners, mentioned) + self._shown(t), t) for t in pool), key=lambda i: -i[0]
+        )
+        if len(scored) > 1 and scored[0][0] - scored[1][0] < 0.02:
+            self.doubts += 1
+        best = scored[0][1]
+        return ColumnRef(best.entity, best.column or ""), best.value or ""
+
+    def _shown(self, target: Target) -> float:
+        entity = self.model.entity(target.entity)
+        return 0.1 if entity is not None and target.column in entity.display else 0.0
+
+    def entity(self, key: str) -> Entity:
+        return self.model.by_key[key]
+
+    def column(self, ref: ColumnRef) -> Column:
+        found = self.entity(ref.entity).column(ref.column)
+        if found is None:
+            raise LookupError(f"{ref.entity} has no column {ref.column!r}")
+        return found
+
+    def naming(self, key: str) -> tuple[ColumnRef, ...]:
+        """The columns that stand for a row of the table: its display columns, or its key."""
+        entity = self.entity(key)
+        names = entity.display or entity.primary_key or tuple(column.name for column in entity.visible[:1])
+        return tuple(ColumnRef(key, name) for name in names)
+
+
+def _generic_columns(entity: Entity, kind: str) -> tuple[str, ...]:
+    if kind == "name":
+        return entity.display
+    if kind == "id":
+        return entity.primary_key
+    return tuple(column.name for column in entity.visible)
