@@ -186,11 +186,11 @@ class _Pending:
 class DeltaWriter:
     """Publishes text with one flush in flight: what comes meanwhile collects and leaves together.
 
-    Idle, each token leaves at once; loaded, messages grow instead of queueing. There is no timer. `refused` is
-    what ended the writing: Fenced, AnswerEnded or DependencyUnavailable; `on_refused` is called at that moment.
+    Idle, each token leaves at once; loaded, messages grow instead of queueing. There is no timer. `refused`
+    is what ended the writing: Fenced, AnswerEnded or DependencyUnavailable; `on_refused` is called then.
     """
 
-    def __init__(self, writer: AnswerWriter, *, on_refused: Callable[[], None] | None = None) -> None:
+    def __init__(self, writer: AnswerWriter, *, on_refused: Callable[[], object] | None = None) -> None:
         self._writer = writer
         self._pending = _Pending()
         self._flush: asyncio.Task[None] | None = None
