@@ -1,0 +1,115 @@
+"""The NATS client examples against a real nats-server; the test itself writes the answer logs."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from clients import PUBLISH_PYTHON, Client, Relay, publish_javascript, start
+
+from bus import subjects
+from bus.answer_log import AnswerWriter
+from bus.connection import Bus
+from bus.topology import ROUTE
+from contracts import SCHEMAS, Accepted, Cancelled, Citation, Delta, Done, Failed, Query, Terminal, decode
+from contracts.errors import SchemaChanged
+
+DONE = Done(text="ab", citations=(Citation(number=1, kind="passage", title="Hub", source="docs/hub.md"),))
+
+
+@pytest.fixture(params=["python", "javascript"])
+def command(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return PUBLISH_PYTHON if request.param == "python" else publish_javascript()
+
+
+async def accept(bus: Bus) -> AnswerWriter:
+    """Take the next query as a router would, headers included, and accept it."""
+    subscription = await bus.js.pull_subscribe_bind("router", ROUTE.name)
+    (message,) = await subscription.fetch(1, timeout=20)
+    await message.ack()
+    headers = message.headers or {}
+    query = decode(Query, message.data, schema=headers["Af-Schema"])
+    tenant = subjects.tenant_of(message.subject)
+    assert headers["Nats-Msg-Id"] == f"{tenant}:{query.id}:query"
+    writer = AnswerWriter(bus, tenant, query.id)
+    await writer.append_once(Accepted(tenant=tenant, query=query, deadline=int(headers["Af-Deadline"])))
+    return writer
+
+
+async def ask(command: tuple[str, ...], bus: Bus, *, timeout_s: int = 60, url: str = "") -> Client:
+    environment = {
+        "AF_NATS_URL": url or bus.settings.nats_url,
+        "AF_TENANT": "acme",
+        "AF_TIMEOUT_S": str(timeout_s),
+    }
+    return await start(command, "Why?", env=environment)
+
+
+async def test_an_example_prints_the_text_as_it_comes_and_then_the_sources(
+    command: tuple[str, ...], bus: Bus
+) -> None:
+    client = await ask(command, bus)
+    writer = await accept(bus)
+    await writer.append(Delta(text="a"))
+    await client.until(b"a")
+    await writer.append(Delta(text="b"))
+    await writer.append(DONE)
+    finished = await client.finish()
+
+    assert (finished.status, finished.out) == (0, "ab\n")
+    assert "[1] Hub docs/hub.md" in finished.err
+
+
+@pytest.mark.parametrize(
+    ("terminal", "shown"),
+    [
+        (Failed(problem=SchemaChanged("The table 't' is gone.").problem()), "schema-changed"),
+        (Cancelled(reason="by the client"), "cancelled by the client"),
+    ],
+    ids=["failed", "cancelled"],
+)
+async def test_an_example_tells_of_an_answer_that_ends_without_success(
+    command: tuple[str, ...], bus: Bus, terminal: Terminal, shown: str
+) -> None:
+    client = await ask(command, bus)
+    await (await accept(bus)).append(terminal)
+    finished = await client.finish()
+
+    assert finished.status == 1
+    assert shown in finished.err
+
+
+async def test_an_example_gives_up_after_its_deadline(command: tuple[str, ...], bus: Bus) -> None:
+    finished = await (await ask(command, bus, timeout_s=1)).finish()
+
+    assert finished.status == 3
+
+
+async def test_an_example_reads_from_the_log_what_it_missed_while_it_was_cut_off(
+    command: tuple[str, ...], bus: Bus
+) -> None:
+    relay = await Relay(urlsplit(bus.settings.nats_url).port or 0).open()
+    client = await ask(command, bus, url=f"nats://127.0.0.1:{relay.port}")
+    writer = await accept(bus)
+    await writer.append(Delta(text="a"))
+    await client.until(b"a")
+    await relay.cut()
+    await writer.append(Delta(text="b"))
+    await writer.append(DONE)
+    await relay.open()
+    finished = await client.finish()
+    await relay.cut()
+
+    assert (finished.status, finished.out) == (0, "ab\n")
+
+
+async def test_an_example_says_that_a_full_queue_refused_the_question(
+    command: tuple[str, ...], bus: Bus
+) -> None:
+    config = (await bus.js.stream_info(ROUTE.name)).config
+    config.max_msgs = 1
+    await bus.js.update_stream(config)
+    headers = {"Nats-Msg-Id": "acme:first:query", "Af-Schema": SCHEMAS[Query]}
+    await bus.js.publish(subjects.query("acme"), b"{}", headers=headers)
+    finished = await (await ask(command, bus)).finish()
+
+    assert finished.status == 2
+    assert "maximum messages exceeded" in finished.err
