@@ -29,6 +29,12 @@ $(DEV): requirements/dev.txt pyproject.toml $(RUNTIME)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@
 
+demo: $(RUNTIME)  ## start everything, ask four questions, stop everything
+	$(BIN)/python -m askfleet.demo
+
+up: $(RUNTIME)  ## start everything with the sample content and keep it running
+	$(BIN)/askfleet up --demo
+
 test: $(DEV)  ## every test, on real servers
 	$(BIN)/python -m pytest
 

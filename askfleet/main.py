@@ -9,8 +9,8 @@ import typer
 from askfleet.logs import configure_logs
 from contracts.errors import AskfleetError, Misconfigured
 
-COMMANDS = ("up", "ask", "ingest", "status", "cancel")
-"""Each is the function of that name in `askfleet.commands.<name>`."""
+COMMANDS = ("up", "ask", "ingest", "router", "status", "cancel")
+"""Each is the function, or the group of commands, of that name in `askfleet.commands.<name>`."""
 
 
 def application(*names: str) -> typer.Typer:
@@ -25,8 +25,11 @@ def application(*names: str) -> typer.Typer:
     )
     app.callback()(_front_door)
     for name in names:
-        module = import_module(f"askfleet.commands.{name}")
-        app.command(name)(getattr(module, name))
+        command = getattr(import_module(f"askfleet.commands.{name}"), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
     return app
 
 

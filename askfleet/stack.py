@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 
 import psutil
@@ -37,11 +38,13 @@ class StackOptions:
         replicas: processes by worker; one where none is given, none with 0.
         bridge_port: of the first bridge; 0 keeps the former one, or takes a free one.
         sql_dsn: a PostgreSQL to ask instead of the embedded one; its role should hold SELECT only.
+        semantic_model: what people call its tables and columns; else what AF_SEMANTIC_MODEL says.
     """
 
     replicas: Mapping[str, int] = field(default_factory=dict)
     bridge_port: int = 0
     sql_dsn: str | None = None
+    semantic_model: Path | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.replicas) - set(WORKERS))
@@ -108,6 +111,7 @@ class Stack:
             milvus_uri=self._milvus.uri,
             sql_dsn=self.options.sql_dsn or self.database.reader_dsn,
             tenants_file=self.state.tenants,
+            semantic_model=self.options.semantic_model,
             processes=tuple(_records(self.statuses)),
         )
 
@@ -134,12 +138,15 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """What a worker needs to know of this stack; all else comes from the caller's environment."""
         record = self.record
-        return {
+        addresses = {
             "AF_NATS_URL": record.nats_url,
             "AF_MILVUS_URI": record.milvus_uri,
             "AF_DSN": record.sql_dsn,
             "AF_TENANTS_FILE": str(record.tenants_file),
         }
+        if record.semantic_model is not None:
+            addresses["AF_SEMANTIC_MODEL"] = str(record.semantic_model)
+        return addresses
 
     def _workers(self) -> list[Child]:
         environment = self.environment()

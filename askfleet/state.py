@@ -32,6 +32,7 @@ class StackRecord(BaseModel):
     milvus_uri: str
     sql_dsn: str
     tenants_file: Path
+    semantic_model: Path | None = None
     processes: tuple[ProcessRecord, ...] = ()
 
 

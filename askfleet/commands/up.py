@@ -3,19 +3,25 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from askfleet import content
 from askfleet.board import live_table
 from askfleet.commands import options
+from askfleet.demo import prepare
 from askfleet.interruption import until_signalled
 from askfleet.logs import configure_logs, open_log
 from askfleet.stack import Stack, StackOptions
 from askfleet.state import StateFolder
 from contracts.errors import Misconfigured
+
+Start = Callable[[Stack], Awaitable[None]]
 
 
 def up(
@@ -28,6 +34,9 @@ def up(
     sql_dsn: Annotated[
         str | None, typer.Option(help="Your PostgreSQL, with a role that holds SELECT only.")
     ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Load the sample database and our documentation, train the router.")
+    ] = False,
 ) -> None:
     """Start NATS, PostgreSQL, Milvus Lite and the workers, and keep them running until Ctrl-C.
 
@@ -41,8 +50,15 @@ def up(
 
         AF_ENGINE_KIND=openai AF_ENGINE_URL=http://127.0.0.1:8000/v1 askfleet up
     """
-    stack_options = StackOptions(replicas=replicas(workers or []), bridge_port=port, sql_dsn=sql_dsn)
-    asyncio.run(_up(StateFolder(state_dir), stack_options))
+    if demo and sql_dsn:
+        raise Misconfigured("--demo loads the embedded database.", remedy="Leave --sql-dsn out.")
+    stack_options = StackOptions(
+        replicas=replicas(workers or []),
+        bridge_port=port,
+        sql_dsn=sql_dsn,
+        semantic_model=content.SEMANTIC_MODEL if demo else None,
+    )
+    asyncio.run(_up(StateFolder(state_dir), stack_options, _start_with_content if demo else Stack.start))
 
 
 def replicas(values: list[str]) -> dict[str, int]:
@@ -58,7 +74,7 @@ def replicas(values: list[str]) -> dict[str, int]:
     return found
 
 
-async def _up(state: StateFolder, stack_options: StackOptions) -> None:
+async def _up(state: StateFolder, stack_options: StackOptions, start: Start) -> None:
     console = Console()
     async with Stack(state, stack_options) as stack:
         with contextlib.ExitStack() as shown:
@@ -68,13 +84,17 @@ async def _up(state: StateFolder, stack_options: StackOptions) -> None:
                 shown.enter_context(live_table(console, lambda: stack.statuses))
             else:
                 configure_logs(logging.INFO)
-            await until_signalled(_run(stack, console))
+            await until_signalled(_run(stack, console, start))
         console.print("stopping ...")
     console.print("stopped")
 
 
-async def _run(stack: Stack, console: Console) -> None:
-    await stack.start()
+async def _start_with_content(stack: Stack) -> None:
+    await prepare(stack, Console(stderr=True), base_date=datetime.now(UTC).date())
+
+
+async def _run(stack: Stack, console: Console, start: Start) -> None:
+    await start(stack)
     console.print(how_to_use(stack), highlight=False)
     await asyncio.Event().wait()
 

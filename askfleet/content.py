@@ -1,0 +1,53 @@
+"""The sample content of a local stack: a support desk's database, our documentation, a router for both."""
+
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+
+from rich.console import Console
+
+from askfleet.commands.ingest import ingest_folder
+from askfleet.commands.router import local_settings
+from askfleet.folder import Folder, Selection
+from askfleet.ingest import Summary
+from askfleet.sample.loading import load
+from askfleet.stack import Stack
+from askfleet.tenants import DEMO_TENANT
+from askfleet.training import train_router
+from bus.settings import BusSettings
+from contracts.errors import Misconfigured
+from workers.router.training import Trained
+
+TRAINING_SCALE = 0.2
+"""Of the questions that `askfleet router train` makes up: enough for one tenant, in a fifth of the time."""
+
+SEMANTIC_MODEL = Path(str(files("askfleet.sample").joinpath("semantic_model.yaml")))
+
+
+def documentation() -> Path:
+    """The folder `docs` of the checkout; raises Misconfigured when this is an installed package."""
+    folder = Path(__file__).parent.parent / "docs"
+    if not folder.is_dir():
+        raise Misconfigured(
+            f"There is no documentation at {folder}.",
+            remedy="Run the demo from a checkout of the repository.",
+        )
+    return folder
+
+
+async def load_database(stack: Stack, *, base_date: date) -> bool:
+    """Before the workers start, since they read the schema at their start; False when it was there."""
+    loaded = await load(stack.database.owner_dsn, base_date=base_date)
+    await stack.database.prepare()
+    return loaded
+
+
+async def load_documents(stack: Stack, console: Console) -> Summary:
+    folder = Folder(documentation(), Selection(include=("*.md",)), "docs/")
+    settings = BusSettings(nats_url=stack.record.nats_url)
+    return await ingest_folder(folder, settings, tenant=DEMO_TENANT, console=console)
+
+
+async def train(stack: Stack) -> Trained:
+    settings, vectors = local_settings(stack.record)
+    return await train_router(settings, vectors, scale=TRAINING_SCALE)
