@@ -1,0 +1,80 @@
+"""What the path adds to the time to the first token, beside the engine's own.
+
+Documents questions: embedding and search, which any system pays, are shown apart.
+"""
+
+from collections.abc import Callable
+
+from contracts import Route, Rows
+from loadgen.bench.stacks import Bed, faults, in_loop, simulated
+from loadgen.clients import Answer, Ask, Run, closed_loop
+from loadgen.latency import Summary
+from loadgen.report import Figure, Report
+
+FIRST_TOKEN_MS = 50.0
+INTERVAL_MS = 5.0
+TOKENS = 64
+WARM_UP = 16
+ANSWERS = {1: 40, 16: 320}
+AT_MOST_MS = {1: 20.0, 16: 40.0}
+LONGEST_S = 60.0
+SQL_QUESTION = "How many tickets are there?"
+
+Choice = Callable[[int], Ask]
+
+
+def run() -> Report:
+    with simulated(FIRST_TOKEN_MS, INTERVAL_MS, TOKENS) as bed:
+        return Report("overhead", "python -m loadgen.bench overhead", *in_loop(_measure(bed)))
+
+
+async def _measure(bed: Bed) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
+    def documents(number: int) -> Ask:
+        return Ask(bed.corpus.questions[number % bed.corpus.passages], Route.DOCUMENTS, max_tokens=TOKENS)
+
+    def sql(number: int) -> Ask:
+        return Ask(SQL_QUESTION, Route.SQL, max_tokens=TOKENS)
+
+    figures: list[Figure] = []
+    notes: tuple[str, ...] = ()
+    for clients in ANSWERS:
+        for name, choice in (("SQL", sql), ("documents", documents)):
+            found = await _run(bed, choice, clients)
+            figures += _figures(f"{name}, {clients} client{'s' * (clients > 1)}", found, AT_MOST_MS[clients])
+            fault, said = faults(found)
+            figures += [fault] if fault.value else []
+            notes += said
+    return tuple(figures), notes
+
+
+async def _run(bed: Bed, choice: Choice, clients: int) -> Run:
+    await closed_loop(bed.stack.door, choice, clients=clients, seconds=LONGEST_S, at_most=WARM_UP)
+    return await closed_loop(
+        bed.stack.door, choice, clients=clients, seconds=LONGEST_S, at_most=ANSWERS[clients]
+    )
+
+
+def _figures(case: str, found: Run, at_most_ms: float) -> list[Figure]:
+    added = [_added_ms(answer) for answer in found.answers]
+    evidence = [_evidence_ms(answer) for answer in found.answers]
+    rest = Summary.of([all_ms - evidence_ms for all_ms, evidence_ms in zip(added, evidence, strict=True)])
+    return [
+        Figure(f"{case}: added, in all, median", Summary.of(added).median, "ms"),
+        Figure(f"{case}: of it database or embedding and search", Summary.of(evidence).median, "ms"),
+        Figure(f"{case}: the path alone, median", rest.median, "ms", at_most=at_most_ms),
+        Figure(f"{case}: the path alone, 99 %", rest.p99, "ms"),
+    ]
+
+
+def _added_ms(answer: Answer) -> float:
+    """From the client's request to the first words, less what the engine takes for them."""
+    first_s = answer.first_delta_s
+    return float("inf") if first_s is None else first_s * 1e3 - FIRST_TOKEN_MS
+
+
+def _evidence_ms(answer: Answer) -> float:
+    evidence = answer.evidence()
+    if evidence is not None:
+        return evidence.took_ms
+    rows = next((event for event in answer.events() if isinstance(event, Rows)), None)
+    return rows.took_ms if rows else 0.0

@@ -1,0 +1,91 @@
+"""The stacks that benches run on, and how a run is watched."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import uvloop
+
+from loadgen import corpus
+from loadgen.clients import Run
+from loadgen.corpus import Corpus
+from loadgen.local_stack import TENANT, EmbeddingServer, LocalStack, embedding_server, local_stack
+from loadgen.processes import CpuMeter
+from loadgen.report import Figure
+
+T = TypeVar("T")
+SAMPLE = ("--demo",)
+"""With the sample database, the documentation and a trained router."""
+PASSAGES = 1_000
+EMBEDDING = "simulated embeddings"
+
+
+@dataclass(frozen=True)
+class Bed:
+    """A stack with documents in it. `pids` has the processes beside the stack as well."""
+
+    stack: LocalStack
+    corpus: Corpus
+    pids: Mapping[str, int]
+
+
+@contextmanager
+def simulated(first_token_ms: float, interval_ms: float, tokens: int) -> Iterator[Bed]:
+    """The default stack, but for an engine with stated timings."""
+    with local_stack(_engine(first_token_ms, interval_ms, tokens), arguments=SAMPLE) as stack:
+        yield _filled(stack, {})
+
+
+@contextmanager
+def weightless() -> Iterator[Bed]:
+    """No model at all: an engine that takes no time and a server of simulated embeddings."""
+    with embedding_server() as embeddings, _without_models(embeddings) as stack:
+        yield _filled(stack, {EMBEDDING: embeddings.pid})
+
+
+def _without_models(embeddings: EmbeddingServer) -> AbstractContextManager[LocalStack]:
+    return local_stack(_engine(0, 0, 64) | _embedder(embeddings), arguments=SAMPLE)
+
+
+def _engine(first_token_ms: float, interval_ms: float, tokens: int) -> dict[str, str]:
+    return {
+        "AF_ENGINE_KIND": "simulated",
+        "AF_ENGINE_SIMULATED_FIRST_TOKEN_MS": str(first_token_ms),
+        "AF_ENGINE_SIMULATED_INTERVAL_MS": str(interval_ms),
+        "AF_ENGINE_SIMULATED_TOKENS": str(tokens),
+    }
+
+
+def _embedder(server: EmbeddingServer) -> dict[str, str]:
+    return {"AF_EMBEDDER_KIND": "openai", "AF_EMBEDDER_URL": server.url, "AF_EMBEDDER_MODEL": "simulated"}
+
+
+def _filled(stack: LocalStack, beside: Mapping[str, int]) -> Bed:
+    made = corpus.make(PASSAGES)
+    in_loop(corpus.ingest(made, nats_url=stack.nats_url, tenant=TENANT))
+    return Bed(stack, made, {**stack.pids, **beside})
+
+
+def in_loop(work: Coroutine[object, object, T]) -> T:
+    """Run on the event loop that workers run on."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def cpu_figures(meter: CpuMeter, run: Run) -> list[Figure]:
+    """CPU time by process, the dearest first, and in all."""
+    spent = meter.spent_s()
+    count = max(1, len(run.answers))
+    figures = [
+        Figure(f"CPU, {name}", seconds * 1e3 / count, "ms/answer")
+        for name, seconds in sorted(spent.items(), key=lambda item: -item[1])
+    ]
+    return [*figures, Figure("CPU in all", sum(spent.values()) * 1e3 / count, "ms/answer")]
+
+
+def faults(run: Run) -> tuple[Figure, tuple[str, ...]]:
+    """How many answers break a rule of the oracle, and what the first few say."""
+    found = run.violations()
+    return Figure("answers with a fault", len(found), "", at_most=0), tuple(found[:3])

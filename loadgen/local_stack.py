@@ -1,0 +1,159 @@
+"""A whole local stack for one bench: `askfleet up` as a child process on a state folder of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict
+
+from contracts.errors import Misconfigured
+from loadgen.clients import Door
+
+START_WITHIN_S = 180.0
+STOP_WITHIN_S = 60.0
+POLL_S = 0.1
+TENANT = "demo"
+
+
+class _Process(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    pid: int
+
+
+class _Record(BaseModel):
+    """The part of `stack.json` that a bench needs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bridge_urls: tuple[str, ...]
+    nats_url: str
+    sql_dsn: str
+    processes: tuple[_Process, ...] = ()
+
+
+class _Keys(BaseModel):
+    keys: dict[str, str]
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """`pids`: of every process of the stack, by name."""
+
+    door: Door
+    nats_url: str
+    sql_dsn: str
+    pids: Mapping[str, int]
+    folder: Path
+
+
+@contextmanager
+def local_stack(environment: Mapping[str, str], *, arguments: Sequence[str] = ()) -> Iterator[LocalStack]:
+    """A stack while the context is open; its data goes with it.
+
+    Args:
+        environment: settings of the workers.
+        arguments: of `askfleet up`.
+
+    Raises:
+        Misconfigured: it did not start; carries what it printed.
+    """
+    with tempfile.TemporaryDirectory(prefix="askfleet-bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        log = folder / "up.log"
+        command = [
+            sys.executable,
+            "-m",
+            "askfleet.main",
+            "up",
+            "--state-dir",
+            str(folder / "state"),
+            *arguments,
+        ]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, env={**_clean_environment(), **environment}, stdout=output, stderr=output
+            )
+        try:
+            record = _started(process, folder / "state", log)
+            yield _stack(record, process.pid, folder / "state")
+        finally:
+            _stop(process)
+
+
+def _clean_environment() -> dict[str, str]:
+    """Settings of the caller's shell would make another stack than the one that is named in the result."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AF_")}
+
+
+def _started(process: subprocess.Popen[bytes], state: Path, log: Path) -> _Record:
+    deadline = time.monotonic() + START_WITHIN_S
+    while time.monotonic() < deadline and process.poll() is None:
+        # Written first when the servers run, again when all is ready: that line is the last word.
+        if b"Ctrl-C" in log.read_bytes():
+            return _Record.model_validate_json((state / "stack.json").read_bytes())
+        time.sleep(POLL_S)
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+    raise Misconfigured(f"The stack did not start within {START_WITHIN_S:g} s:\n{tail}")
+
+
+def _stack(record: _Record, pid: int, state: Path) -> LocalStack:
+    url = urlsplit(record.bridge_urls[0])
+    keys = _Keys.model_validate_json((state / "keys.json").read_bytes()).keys
+    door = Door(str(url.hostname), int(url.port or 80), keys[TENANT])
+    pids = {process.name: process.pid for process in record.processes}
+    return LocalStack(door, record.nats_url, record.sql_dsn, pids, state)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=STOP_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@dataclass(frozen=True)
+class EmbeddingServer:
+    url: str
+    pid: int
+
+
+@contextmanager
+def embedding_server() -> Iterator[EmbeddingServer]:
+    """`/v1/embeddings` without a model, as a process of its own."""
+    with closing(socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "loadgen.openai_server", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _until_listening(port, process)
+        yield EmbeddingServer(f"http://127.0.0.1:{port}/v1", process.pid)
+    finally:
+        process.terminate()
+        process.wait(timeout=STOP_WITHIN_S)
+
+
+def _until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_WITHIN_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with closing(socket()) as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(POLL_S)
+    raise Misconfigured(f"The simulated embedding server does not listen on port {port}.")
