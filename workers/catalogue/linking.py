@@ -10,6 +10,7 @@ from typing import Literal
 from workers.catalogue.model import Column, Entity, SemanticModel
 from workers.catalogue.tokens import Token, tokenise
 from workers.catalogue.words import (
+    RELATED_WORDS,
     STOP_WORDS,
     fold,
     key_of,
@@ -127,7 +128,7 @@ class SchemaIndex:
         """What a word may stand for after one typing error or with another ending."""
         lower = stem(word)
         if len(lower) < _MIN_TYPO_CHARS:
-            return ()
+            return self._related(lower)
         by_root = self._roots.get(root(lower), ())
         if by_root:
             return tuple(_scaled(target, 0.75) for target in by_root)
@@ -137,7 +138,14 @@ class SchemaIndex:
             for key in self._by_length.get((size, lower[0]), ())
             if within_one_edit(key, lower)
         ]
-        return tuple(_scaled(target, 0.7) for key in near for target in self._names[key])
+        if near:
+            return tuple(_scaled(target, 0.7) for key in near for target in self._names[key])
+        return self._related(lower)
+
+    def _related(self, word: str) -> tuple[Target, ...]:
+        """What words of about the same meaning stand for."""
+        related = [target for other in RELATED_WORDS.get(word, ()) for target in self._names.get(other, ())]
+        return tuple(sorted((_scaled(target, 0.75) for target in related), key=lambda t: -t.score))
 
     def _by_root(self) -> dict[str, tuple[Target, ...]]:
         roots: dict[str, list[Target]] = defaultdict(list)
@@ -180,7 +188,7 @@ def _find(tokens: tuple[Token, ...], index: SchemaIndex) -> list[Link]:
     taken: set[int] = set()
     found: list[Link] = []
     reach = [_reach(token, index) for token in tokens]
-    stems = [key_of(split_identifier(token.text)) if token.kind == "word" else "" for token in tokens]
+    stems = [_name_part(token) for token in tokens]
     for size in range(min(_MAX_VALUE_PHRASE, len(tokens)), 0, -1):
         for first in range(len(tokens) - size + 1):
             if reach[first] < size:
@@ -198,6 +206,12 @@ def _find(tokens: tuple[Token, ...], index: SchemaIndex) -> list[Link]:
             if targets:
                 found.append(Link(position, position + 1, targets))
     return found
+
+
+def _name_part(token: Token) -> str:
+    if token.kind == "word":
+        return key_of(split_identifier(token.text))
+    return token.text if token.kind == "number" else ""
 
 
 def _reach(token: Token, index: SchemaIndex) -> int:
@@ -218,9 +232,11 @@ def _targets(span: tuple[Token, ...], stems: list[str], index: SchemaIndex) -> t
     if span[0].lower in STOP_WORDS and (len(span) == 1 or span[-1].lower in STOP_WORDS):
         return ()
     named: tuple[Target, ...] = ()
-    if len(span) <= _MAX_PHRASE and all(stems):
+    if len(span) <= _MAX_PHRASE and all(stems) and span[0].kind == "word":
         named = index.named("".join(stems))
     values: tuple[Target, ...] = ()
+    if len(span) == 1 and span[0].kind == "number":
+        return named
     if index.longest_value(fold(span[0].text).split(" ", 1)[0]) >= len(span):
         values = index.value(" ".join(token.text for token in span))
     return (*named, *(_weighted(value, span) for value in values))

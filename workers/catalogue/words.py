@@ -22,9 +22,39 @@ _SHORT_FORMS = """
     dept:department emp:employee cust:customer dob:birth_date dt:date yr:year mgr:manager
     org:organization avg:average cnt:count tel:phone cat:category prod:product acct:account
     txn:transaction tx:transaction crtd:created ts:timestamp loc:location lang:language img:image
-    msg:message"""
+    msg:message min:minimum max:maximum"""
 ABBREVIATIONS = {
     short: long.replace("_", " ") for short, _, long in (pair.partition(":") for pair in _SHORT_FORMS.split())
+}
+
+# Words that people use for one another; each of a line stands for the others where a schema has only those.
+_MEANINGS = """
+    duration length runtime millisecond second minute
+    price cost
+    salary wage income pay earning
+    customer client buyer
+    employee staff worker
+    phone telephone
+    country nation
+    city town
+    organization organisation institution company
+    product item good
+    vendor supplier
+    gender sex
+    revenue turnover
+    signup registration
+    movie film
+    car vehicle
+    student pupil
+    teacher instructor
+    doctor physician
+    paper publication article
+    complaint complain
+    zip postal"""
+RELATED_WORDS = {
+    word: tuple(other for other in line.split() if other != word)
+    for line in _MEANINGS.strip().splitlines()
+    for word in line.split()
 }
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

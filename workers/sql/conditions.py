@@ -82,6 +82,8 @@ def _literal_condition(
     if number_of(token) is not None and (mention is None or mention.first == position):
         return _number_condition(reading, resolver, position, earlier)
     pattern = pattern_before(reading, position)
+    if pattern is None and _is_lone_letter(reading, position):
+        return _pattern_condition(reading, resolver, position, ("contains", position))
     if pattern is not None and token.kind == "word" and _is_pattern_text(reading, position, mention):
         return _pattern_condition(reading, resolver, position, pattern)
     return _listed_letter(reading, position, earlier)
@@ -120,6 +122,24 @@ def _is_pattern_text(reading: Reading, position: int, mention: Mention | None) -
     )
 
 
+def _is_lone_letter(reading: Reading, position: int) -> bool:
+    """The D of `employees with D or S in their first name`."""
+    here = position
+    while _is_capital(reading, here) and reading.word(here + 1) == "or":
+        here += 2
+    if not _is_capital(reading, here):
+        return False
+    owned = reading.word(here + 2) in ("their", "its", "the", "his", "her")
+    return reading.word(here + 1) == "in" and owned
+
+
+def _is_capital(reading: Reading, position: int) -> bool:
+    if position >= len(reading.tokens):
+        return False
+    text = reading.tokens[position].text
+    return len(text) == 1 and text.isalpha() and text.isupper()
+
+
 def _listed_letter(
     reading: Reading, position: int, earlier: list[Condition | CountCondition]
 ) -> Condition | None:
@@ -141,12 +161,16 @@ def _pattern_condition(
     reading: Reading, resolver: Resolver, position: int, pattern: tuple[Operator, int]
 ) -> Condition | None:
     operator, start = pattern
-    ref, first, last = _beside(reading, resolver, start, position + 1, text=True)
+    values: list[exp.Expr] = [_text(reading.tokens[position].text)]
+    end = position + 1
+    while reading.word(end) == "or" and _is_capital(reading, end + 1):
+        values.append(_text(reading.tokens[end + 1].text))
+        end += 2
+    ref, first, last = _beside(reading, resolver, start, end, text=True)
     if ref is None:
         return None
-    values: list[exp.Expr] = [_text(reading.tokens[position].text)]
     negated = _is_negated(reading, first, position)
-    return Condition(min(first, start), max(last, position + 1), ref, operator, tuple(values), negated)
+    return Condition(min(first, start), max(last, end), ref, operator, tuple(values), negated)
 
 
 def _beside(
@@ -160,7 +184,7 @@ def _beside(
         ref = _column_ref(resolver, left, before=True, text=text)
         if ref is not None:
             return ref, left.first, end
-    right = reading.next_mention(end, word_set("in the their its his her of a for"), reach=4)
+    right = reading.next_mention(end, word_set("in to the their its his her of a for"), reach=4)
     if right is not None and right.kind in ("column", "name", "id") and right.first not in reading.used:
         ref = _column_ref(resolver, right, before=True, text=text)
         if ref is not None:
@@ -320,7 +344,11 @@ def _number_condition(
     counted = _counted_after(reading, resolver, end)
     compared = before is not None or after is not None
     left = _number_column(reading, resolver, start, before is not None)
-    if counted is not None and left is None and (compared or _has_before(reading, start)):
+    if (
+        counted is not None
+        and (left is None or _is_key(resolver, left[0]))
+        and (compared or _has_before(reading, start))
+    ):
         return CountCondition(start, counted[1], operator, number, counted[0])
     if token.kind == "word" and not compared:
         return None
@@ -341,6 +369,10 @@ def _number_condition(
     negated = _is_negated(reading, first, start)
     value = _value_for(resolver, ref, token.text, number)
     return Condition(min(first, start), max(last, end), ref, operator, (value,), negated)
+
+
+def _is_key(resolver: Resolver, ref: ColumnRef) -> bool:
+    return resolver.column(ref).role == "id"
 
 
 def _value_for(resolver: Resolver, ref: ColumnRef, text: str, number: float) -> exp.Expr:
@@ -415,6 +447,8 @@ def _number_column(
     bridge = _IS | _NEGATIONS | word_set("that which whose within $ earning costing")
     left = reading.previous_mention(start, bridge, reach=5)
     if left is None or left.kind not in ("column", "name", "id") or left.last - 1 in reading.used:
+        return None
+    if left.weak and left.kind == "column" and not compared:
         return None
     refs = resolver.columns_of(left, before=True)
     usable = [

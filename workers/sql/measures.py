@@ -98,8 +98,14 @@ def _count_at(reading: Reading, resolver: Resolver, position: int) -> Measure | 
     refs = resolver.columns_of(mention)
     if not refs:
         return None
-    if resolver.column(refs[0]).role == "measure":
-        return Measure(position, mention.last, "value", ref=refs[0])
+    if resolver.column(refs[0]).role == "measure" and not distinct:
+        function = _FUNCTIONS.get(reading.word(position - 1), "value")
+        function = (
+            "sum" if "total" in phrase else function if function in ("avg", "sum", "median") else "value"
+        )
+        if function != "value" and "total" not in phrase:
+            reading.explain([position - 1])
+        return Measure(position, mention.last, function, ref=refs[0])
     return Measure(position, mention.last, "count", ref=refs[0], distinct=distinct)
 
 
@@ -116,6 +122,8 @@ def _counted(reading: Reading, start: int) -> Mention | None:
     for here in range(start, min(start + 5, len(reading.words))):
         mention = reading.at(here)
         if mention is not None and mention.kind in ("entity", "column") and not mention.weak:
+            if mention.first < here:
+                continue
             following = reading.at(mention.last)
             if (
                 mention.kind == "column"
@@ -146,6 +154,8 @@ def find_aggregates(reading: Reading, resolver: Resolver) -> list[Measure]:
     for position, word in enumerate(reading.words):
         function = _FUNCTIONS.get(word)
         if function is None or position in reading.explained or word in ("most", "least", "top", "fewest"):
+            continue
+        if reading.at(position) is not None:
             continue
         mention = _measured(reading, resolver, position + 1)
         if mention is None:

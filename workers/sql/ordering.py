@@ -157,6 +157,8 @@ def _grouped(
         reading.explain(range(position, start + 1))
         reading.used.update(range(position, start + 1))
         return Group(position, start + 1, unit=unit)
+    if phrase == "by" and mention is not None and _names_one(reading, mention):
+        return None
     if mention is None or mention.first != start or mention.kind not in ("entity", "column"):
         if phrase in ("each", "every"):
             reading.explain([position])
@@ -165,6 +167,14 @@ def _grouped(
     if not aggregated:
         return None
     return _by_mention(reading, resolver, position, mention)
+
+
+def _names_one(reading: Reading, mention: Mention) -> bool:
+    """`by the artist "Metallica"`: one artist, not each."""
+    after = reading.at(mention.last)
+    quoted = mention.last < len(reading.tokens) and reading.tokens[mention.last].kind in ("quoted", "number")
+    named = reading.word(mention.last) in ("named", "called", "with", "whose")
+    return quoted or named or (after is not None and after.kind == "value")
 
 
 def _by_mention(reading: Reading, resolver: Resolver, position: int, mention: Mention) -> Group | None:

@@ -13,6 +13,7 @@ from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.model import SemanticModel
 from workers.catalogue.words import STOP_WORDS, root, split_identifier, word_set
 from workers.sql.conditions import Condition, CountCondition, find_conditions
+from workers.sql.dates import number_of
 from workers.sql.exclusion import Exclusion, exclusion_predicate, find_exclusions
 from workers.sql.joins import JoinGraph
 from workers.sql.measures import Superlative, find_aggregates, find_counts
@@ -20,25 +21,12 @@ from workers.sql.nesting import find_average_comparisons
 from workers.sql.ordering import Group, Order, find_groups, find_orders
 from workers.sql.plan import Draft, Measure, Unplannable, measure_expression, measure_name, render
 from workers.sql.predicates import grouped, predicates
-from workers.sql.reading import Mention, Reading
+from workers.sql.reading import SOFT_WORDS, Mention, Reading
 from workers.sql.resolution import ColumnRef, Resolver
 from workers.sql.superlatives import find_superlatives
 
 DIALECT = "postgres"
 _CONFIDENT = 0.84
-# Words that ask, connect or describe what rows do anyway; they carry no condition of their own.
-_SOFT = word_set(
-    """show shows list lists give gives find finds display displays return returns calculate compute tell count
-    select get gets got see know want name named called different distinct unique exact full complete result results
-    set table tables row rows belong belongs belonging live lives living work works working located locate contain
-    contains having exist exists existing registered recorded made make makes making received receive receives
-    receiving associated related involved correspond corresponds present presented appear appears used use uses
-    overall currently presently actually ever before respectively whole entire most available kept held hold holds
-    own owned there's including include following given based order ordered sorted year years date dates today
-    inclusive per by split grouped group top first last people person someone anyone one ones kind kinds sort type
-    well along together alongside across among within during since until value values amount level have has had
-    return lists come comes came happen happened take taken took assigned assign go goes ask"""
-)
 
 
 @dataclass(frozen=True)
@@ -88,6 +76,7 @@ class _Question:
         self.nested = find_average_comparisons(reading, self.resolver)
         self.aggregates = find_aggregates(reading, self.resolver)
         self.superlatives = find_superlatives(reading, self.resolver, self.counts, self.aggregates)
+        self._opposites()
         self.aggregates = [m for m in self.aggregates if not self._in_superlative(m)]
         self.counts = [m for m in self.counts if not self._in_superlative(m)]
         self._take(self.aggregates)
@@ -106,9 +95,8 @@ class _Question:
         """What the question is about: the first table named outside `number of ...`, else the first of all."""
         entities = [m for m in self.reading.mentions if m.kind == "entity"]
         asked = [m for m in entities if not self._is_counted(m)]
-        first = (entities[0] if self._asks_how_many() and entities else None) or next(
-            iter(asked or entities), None
-        )
+        alone = entities and self._is_counted(entities[0]) and not self._is_grouped()
+        first = entities[0] if alone else next(iter(asked or entities), None)
         if first is not None:
             return self.resolver.entity_of(first)
         columns = [m for m in self.reading.mentions if m.kind == "column" and not m.weak]
@@ -119,14 +107,28 @@ class _Question:
             return found[0].entity if found else None
         return ref.entity
 
-    def _asks_how_many(self) -> bool:
-        return self.reading.words[:2] in (["how", "many"], ["count", "the"], ["count", "all"])
+    def _is_grouped(self) -> bool:
+        """Whether something is asked for each of several things, or of the one with the most."""
+        return bool({"each", "every", "per", "most", "fewest", "highest", "top"} & set(self.reading.words))
 
     def _is_counted(self, mention: Mention) -> bool:
         before = self.reading.phrase(mention.first - 4, mention.first)
-        return any(
-            phrase in before for phrase in ("number of", "how many", "count of", "most", "fewest", "least")
-        )
+        if any(phrase in before for phrase in ("number of", "how many", "count of")):
+            return True
+        return self.reading.word(mention.first - 1) in ("most", "fewest", "least")
+
+    def _opposites(self) -> None:
+        """`the longest and the shortest`: both ends of one column are two numbers, not two orders."""
+        ends = [item for item in self.superlatives if item.ref is not None and item.limit == 1]
+        if len(ends) != 2 or ends[0].ref != ends[1].ref or ends[0].descending == ends[1].descending:
+            return
+        self.superlatives = [item for item in self.superlatives if item not in ends]
+        for item in ends:
+            function = "max" if item.descending else "min"
+            self.aggregates.append(Measure(item.first, item.last, function, ref=item.ref))
+        for mention in self.reading.free("column"):
+            if any(target.column == ends[0].ref.column for target in mention.targets if ends[0].ref):
+                self.reading.use(mention)
 
     def _take(self, measures: list[Measure]) -> None:
         for measure in measures:
@@ -175,6 +177,17 @@ class _Question:
         share = self._share(unexplained)
         confident = share >= _CONFIDENT and self.resolver.doubts == 0
         return Proposal(tree.sql(dialect=DIALECT), round(share, 3), confident, tuple(unexplained))
+
+    def asked_rows(self) -> int:
+        """`the three products that have the most ...`"""
+        for mention in self.reading.mentions:
+            if mention.kind == "entity" and self.resolver.entity_of(mention) == self.resolver.focus:
+                number = number_of(self.reading.tokens[mention.first - 1]) if mention.first else None
+                if isinstance(number, int) and number > 0:
+                    self.reading.explain([mention.first - 1])
+                    return number
+                return 1
+        return 1
 
     def _both(self) -> list[tuple[list[Condition], list[Condition]]] | None:
         """`both A and B`: what fulfils A and, in another row, B."""
@@ -254,6 +267,7 @@ class _Question:
             if found and not self._is_value_holder(mention):
                 self.reading.use(mention)
                 refs += [ref for ref in found if ref not in refs]
+        refs += [ref for ref in self._happened() if ref not in refs]
         grouped_by = [ref for group in self.groups for ref in self._group_refs(group) if ref]
         if measures and not refs:
             return list(dict.fromkeys(grouped_by))
@@ -263,17 +277,43 @@ class _Question:
             refs = [*refs, *(ref for ref in grouped_by if ref not in refs)]
         return refs
 
+    def _happened(self) -> list[ColumnRef]:
+        """`on what dates were they hired`, `when was it reported`: the date that the verb names."""
+        if not {"when", "date", "dates"} & set(self.reading.words[:5]):
+            return []
+        for mention in self.reading.free("column"):
+            dates = [t for t in mention.of("column") if self._is_date(ColumnRef(t.entity, t.column or ""))]
+            if mention.weak and dates and self.reading.word(mention.first) not in ("date", "dates"):
+                ref = self.resolver.column_of(dates, self.resolver.owners(mention, before=True))
+                self.reading.use(mention)
+                return [ref] if ref else []
+        return []
+
+    def _is_date(self, ref: ColumnRef) -> bool:
+        return self.resolver.column(ref).kind in ("date", "timestamp")
+
     def _named_of_groups(self, refs: list[ColumnRef]) -> bool:
         """Whether what is shown already names each group."""
         entities = {ref.entity for ref in refs}
         for group in self.groups:
-            if group.entity is not None and group.entity not in entities:
+            if (
+                group.entity is not None
+                and group.entity not in entities
+                and not self._refer_to(refs, group.entity)
+            ):
                 return False
             if group.refs and not set(group.refs) & set(refs):
                 return False
             if group.unit is not None:
                 return False
         return True
+
+    def _refer_to(self, refs: list[ColumnRef], entity: str) -> bool:
+        return any(
+            join.right == entity and ColumnRef(join.left, left) in refs
+            for join in self.model.active_joins
+            for left, _ in join.columns
+        )
 
     def _is_value_holder(self, mention: Mention) -> bool:
         """`of the media type "AAC"`: the column is named for the value that follows, not to be shown."""
@@ -289,7 +329,7 @@ class _Question:
             if position in self.reading.explained or token.kind == "symbol":
                 continue
             if token.kind == "word" and (
-                token.lower in STOP_WORDS or token.lower in _SOFT or token.root in names
+                token.lower in STOP_WORDS or token.lower in SOFT_WORDS or token.root in names
             ):
                 continue
             missing.append(token.text)
@@ -334,7 +374,8 @@ class _Assembly:
         for measure in self.measures:
             draft.output(self._measure_output(measure))
         frequency = any(item.frequency for item in self.question.superlatives)
-        if self._aggregates() or frequency or self.question.count_conditions:
+        grouping = [item for item in self.question.nested if item.number is not None]
+        if self._aggregates() or frequency or grouping or self.question.count_conditions:
             self._group(buckets)
         self._having()
         self._order(buckets)
@@ -425,7 +466,7 @@ class _Assembly:
             key = self._superlative_key(item)
             if key is not None:
                 self.draft.order.append(_ordered(key, descending=item.descending))
-            self.draft.limit = item.limit
+            self.draft.limit = item.limit if item.limit > 1 else self.question.asked_rows()
         for order in self.question.orders:
             key = self._order_key(order)
             if key is not None:

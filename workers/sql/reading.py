@@ -16,12 +16,27 @@ _NUMBERED = re.compile(r"\b((?:[a-z]+ )?[a-z]+) (\d) and (\d)\b", re.IGNORECASE)
 _SPELLED_OUT = re.compile(
     r"\b(?:full |\w+ )?names?\s*\(\s*first\s+(?:names?\s+)?and\s+last(?:\s+names?)?\s*\)", re.IGNORECASE
 )
+# Words that ask, connect or describe what rows do anyway; they carry no condition of their own.
+SOFT_WORDS = word_set(
+    """show shows list lists give gives find finds display displays return returns calculate compute tell count
+    select get gets got see know want name named called different distinct unique exact full complete result results
+    set table tables row rows belong belongs belonging live lives living work works working located locate contain
+    contains having exist exists existing registered recorded made make makes making received receive receives
+    receiving associated related involved correspond corresponds present presented appear appears used use uses
+    overall currently presently actually ever before respectively whole entire most available kept held hold holds
+    own owned there's including include following given based order ordered sorted year years date dates today
+    inclusive per by split grouped group top first last people person someone anyone one ones kind kinds sort type
+    well along together alongside across among within during since until value values amount level have has had
+    return lists come comes came happen happened take taken took assigned assign go goes ask"""
+)
 _ALL_WORDS = word_set("information info details detail everything fields attributes")
 _NAME_WORDS = word_set("name names fullname")
 _ID_WORDS = word_set("id ids identifier identifiers")
 # Verb forms name what happens, not what is wanted: "problems reported by" is no wish for the reporting date.
+_AGGREGATES = word_set("minimum maximum min max average avg total")
 _VERB_ENDINGS = ("ed", "ing")
 _NAME_SCORE = 0.05
+_FAINT = 0.56
 
 
 @dataclass(frozen=True)
@@ -47,7 +62,7 @@ class Reading:
         self.tokens: tuple[Token, ...] = links.tokens
         self.words = [token.lower for token in self.tokens]
         self.roots = frozenset(root(word) for word in self.words if len(word) > 2)
-        self.mentions = list(_mentions(self.tokens, links.links))
+        self.mentions = list(_mentions(self.tokens, links.links, index))
         self.explained: set[int] = set()
         self.used: set[int] = set()
 
@@ -135,12 +150,71 @@ def _is_column(index: SchemaIndex, first: str, second: str) -> bool:
     return any(target.kind == "column" and target.score >= 0.9 for target in index.phrase([first, second]))
 
 
-def _mentions(tokens: tuple[Token, ...], links: tuple[Link, ...]) -> Iterable[Mention]:
+def _mentions(tokens: tuple[Token, ...], links: tuple[Link, ...], index: SchemaIndex) -> Iterable[Mention]:
+    links = tuple(part for item in links for part in _without_verb(tokens, item, index))
+    links = tuple(_without_aggregate(tokens, item, links, index) for item in links)
     linked = {position for found in links for position in range(found.first, found.last)}
     plain = [_generic(position, token) for position, token in enumerate(tokens) if position not in linked]
     found = [mention for item in links if (mention := _mention(tokens, item)) is not None]
     found += [mention for mention in plain if mention is not None]
-    return sorted(found, key=lambda mention: mention.first)
+    return _merged(tokens, sorted(found, key=lambda mention: mention.first))
+
+
+def _without_verb(tokens: tuple[Token, ...], item: Link, index: SchemaIndex) -> tuple[Link, ...]:
+    """`problems reported`: a table and what happened to it, not the column `problem_reported`."""
+    last = item.last - 1
+    if item.last - item.first < 2 or not tokens[last].lower.endswith(_VERB_ENDINGS) or item.score >= 1.0:
+        return (item,)
+    noun = index.phrase([token.text for token in tokens[item.first : last]])
+    if not noun or noun[0].kind != "entity":
+        return (item,)
+    verb = index.phrase([tokens[last].text]) or index.similar(tokens[last].text)
+    return (Link(item.first, last, noun), *((Link(last, item.last, verb),) if verb else ()))
+
+
+def _without_aggregate(
+    tokens: tuple[Token, ...], item: Link, links: tuple[Link, ...], index: SchemaIndex
+) -> Link:
+    """`minimum salary` is a column only where its table is in question; else it is the least salary."""
+    if item.last - item.first < 2 or tokens[item.first].lower not in _AGGREGATES:
+        return item
+    named = {target.entity for other in links if other is not item for target in other.of("entity")}
+    if any(target.entity in named for target in item.of("column")):
+        return item
+    rest = index.phrase([token.text for token in tokens[item.first + 1 : item.last]])
+    return Link(item.first + 1, item.last, rest) if rest else item
+
+
+def _merged(tokens: tuple[Token, ...], mentions: list[Mention]) -> list[Mention]:
+    """`department number`, `artist name`: the key or the name of the table before it, in one mention."""
+    merged: list[Mention] = []
+    for mention in mentions:
+        last = merged[-1] if merged else None
+        if (
+            last is not None
+            and last.kind == "entity"
+            and mention.kind in ("name", "id")
+            and last.last == mention.first
+        ):
+            merged[-1] = Mention(last.first, mention.last, mention.kind, last.of("entity"))
+        else:
+            merged.append(mention)
+    return [_with_number(tokens, mention) for mention in merged]
+
+
+def _with_number(tokens: tuple[Token, ...], mention: Mention) -> Mention:
+    """`phone number` where the column is called `phone`; `department numbers` are the departments' keys."""
+    after = mention.last
+    if after >= len(tokens) or tokens[after].lower not in ("number", "numbers", "no"):
+        return mention
+    of = after + 1 < len(tokens) and tokens[after + 1].lower == "of"
+    if mention.kind == "column":
+        return Mention(mention.first, after + 1, "column", mention.targets, mention.weak)
+    return (
+        mention
+        if of or mention.kind != "entity"
+        else Mention(mention.first, after + 1, "id", mention.of("entity"))
+    )
 
 
 def _generic(position: int, token: Token) -> Mention | None:
@@ -160,10 +234,15 @@ def _mention(tokens: tuple[Token, ...], found: Link) -> Mention | None:
     best: dict[str, float] = {}
     for target in found.targets:
         best[target.kind] = max(best.get(target.kind, 0.0), target.score)
+    word = tokens[found.first].text
+    if found.last - found.first == 1 and word in SOFT_WORDS and set(best) == {"value"}:
+        return None
     kind = _kind(tokens, found, best)
     word = tokens[found.last - 1].lower
-    verb = word.endswith(_VERB_ENDINGS) and best.get(kind, 0.0) < 0.9 and found.last - found.first == 1
-    return Mention(found.first, found.last, kind, found.targets, weak=verb or best.get(kind, 0.0) < 0.4)
+    verb = kind == "column" and word.endswith(_VERB_ENDINGS) and best.get(kind, 0.0) < 1.0
+    pointed = found.first > 0 and tokens[found.first - 1].lower in ("that", "this", "same")
+    faint = kind == "column" and best.get(kind, 0.0) < _FAINT
+    return Mention(found.first, found.last, kind, found.targets, weak=verb or pointed or faint)
 
 
 def _kind(tokens: tuple[Token, ...], found: Link, best: dict[str, float]) -> MentionKind:

@@ -17,6 +17,7 @@ RIGHT_BRIDGE = word_set(
     and , a an their its corresponding to ( ) other unique along respective associated by"""
 )
 _NEAR = 7
+_FEW_VALUES, _MANY_VALUES = 60, 200
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,10 @@ class Resolver:
 
     def _generic(self, mention: Mention, *, before: bool) -> tuple[ColumnRef, ...]:
         owners = self.owners(mention, before=before)
-        key = next(iter(owners), None) or self.focus
+        own = mention.of("entity")
+        key = own[0].entity if own else self._full_named(mention) or next(iter(owners), None) or self.focus
+        if mention.kind == "id" and own and key and (foreign := self._foreign_key(key)):
+            return (foreign,)
         entity = self.model.entity(key) if key else None
         if entity is None:
             ref = self.column_of(mention.of("column"), owners)
@@ -74,6 +78,22 @@ class Resolver:
             return (ref,) if ref else ()
         return tuple(ColumnRef(entity.key, name) for name in names)
 
+    def _full_named(self, mention: Mention) -> str | None:
+        """`full names` are those of a table with a name in two parts."""
+        if mention.kind != "name" or self._reading.word(mention.first - 1) != "full":
+            return None
+        return next((key for key in self.mentioned() if len(self.entity(key).display) > 1), None)
+
+    def _foreign_key(self, key: str) -> ColumnRef | None:
+        """The column by which the focus itself refers to the table: no join is needed to show it."""
+        if self.focus is None or self.focus == key:
+            return None
+        joins = [join for join in self.model.active_joins if (join.left, join.right) == (self.focus, key)]
+        if len(joins) != 1 or len(joins[0].columns) != 1:
+            return None
+        left, right = joins[0].columns[0]
+        return ColumnRef(self.focus, left) if self.entity(key).primary_key == (right,) else None
+
     def owners(self, mention: Mention, *, before: bool = False) -> dict[str, float]:
         """Tables named beside a mention, with how strongly they claim it, strongest first."""
         claims: dict[str, float] = {}
@@ -81,7 +101,8 @@ class Resolver:
         right = self._neighbour(mention, step=1)
         if left is not None:
             gap = mention.first - left.last
-            claims[self.entity_of(left)] = 0.6 if gap == 0 else 0.45 if before else 0.25
+            held = gap == 1 and self._reading.word(left.last) in ("with", "whose")
+            claims[self.entity_of(left)] = 0.6 if gap == 0 or held else 0.45 if before else 0.25
         if right is not None:
             key, gap = self.entity_of(right), right.first - mention.last
             weight = (0.3 if before else 0.5) if gap else 0.3
@@ -149,11 +170,27 @@ class Resolver:
         if len(scored) > 1 and scored[0][0] - scored[1][0] < 0.02:
             self.doubts += 1
         best = scored[0][1]
+        if not fitting and self._is_far_fetched(mention, best, mentioned):
+            return None
         return ColumnRef(best.entity, best.column or ""), best.value or ""
+
+    def _is_far_fetched(self, mention: Mention, target: Target, mentioned: list[str]) -> bool:
+        """A common word in lower case is a value only of a table that is named or joined directly."""
+        text = self._reading.tokens[mention.first].text
+        if mention.last - mention.first > 1 or text != text.lower() or target.entity in mentioned:
+            return False
+        many = len(self.column(ColumnRef(target.entity, target.column or "")).values) > _MANY_VALUES
+        near = self.focus is not None and self._graph.distance(self.focus, target.entity) <= 1
+        return (many and target.value != text) or not near
 
     def _shown(self, target: Target) -> float:
         entity = self.model.entity(target.entity)
-        return 0.1 if entity is not None and target.column in entity.display else 0.0
+        if entity is None:
+            return 0.0
+        values = len(self.column(ColumnRef(target.entity, target.column or "")).values)
+        shown = 0.1 if target.column in entity.display else 0.0
+        # A category of few values is what an adjective names: rock tracks, active users.
+        return shown + (0.15 if values <= _FEW_VALUES else -0.15 if values > _MANY_VALUES else 0.0)
 
     def entity(self, key: str) -> Entity:
         return self.model.by_key[key]
