@@ -230,6 +230,8 @@ def _text_condition(
         )
     found = _valued(resolver, mention, named, continued) if mention is not None else None
     if found is None:
+        if mention is not None and named is None:
+            return None
         if named is None or named[3] is False:
             named = named or _display_of_near(reading, resolver, start)
         if named is None:

@@ -143,7 +143,7 @@ def _group_at(reading: Reading, resolver: Resolver, position: int, *, aggregated
 def _may_group(reading: Reading, position: int) -> bool:
     """`revenue by country`, not `written by`."""
     before = reading.word(position - 1)
-    return not before.endswith(("ed", "en")) or before in ("grouped", "received")
+    return not before.endswith(("ed", "en")) or before == "grouped"
 
 
 def _grouped(

@@ -23,10 +23,17 @@ from workers.sql.plan import Draft, Measure, Unplannable, measure_expression, me
 from workers.sql.predicates import grouped, predicates
 from workers.sql.reading import SOFT_WORDS, Mention, Reading
 from workers.sql.resolution import ColumnRef, Resolver
+from workers.sql.subselects import find_subselects
 from workers.sql.superlatives import find_superlatives
 
 DIALECT = "postgres"
 _CONFIDENT = 0.84
+# Words that change what is asked: a plan that has no place for one of them is not to be trusted.
+_MEANINGFUL = word_set(
+    """than same more less fewer not no never without except excluding before after between average mean total sum
+    most least both ratio difference percentage percent proportion rank median other another until since nor neither
+    maximum minimum highest lowest largest smallest longest shortest oldest youngest latest earliest recent"""
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class _Question:
         self.counts = find_counts(reading, self.resolver)
         self._take(self.counts)
         self.nested = find_average_comparisons(reading, self.resolver)
+        self.subselects = find_subselects(reading, self.resolver)
         self.aggregates = find_aggregates(reading, self.resolver)
         self.superlatives = find_superlatives(reading, self.resolver, self.counts, self.aggregates)
         self._opposites()
@@ -202,23 +210,30 @@ class _Question:
         return [(rest, person) for person in several]
 
     def _outer_conditions(self) -> list[Condition]:
-        return [c for c in self.conditions if not any(e.first <= c.first < e.last for e in self.exclusions)]
+        return [c for c in self.conditions if not self._is_inner(c)]
+
+    def _is_inner(self, condition: Condition) -> bool:
+        inner = (*self.exclusions, *self.subselects)
+        return any(item.first <= condition.first < item.last for item in inner)
 
     def _select(self, conditions: list[Condition]) -> exp.Select:
         draft = Draft(self.model)
         measures = self._measures()
         shown = self._shown(measures)
-        inner = [c for c in self.conditions if any(e.first <= c.first < e.last for e in self.exclusions)]
+        inner = [c for c in self.conditions if self._is_inner(c)]
         outer = [c for c in conditions if c not in inner]
         for ref in shown:
             draft.column(ref)
         for measure in measures:
             draft.need(measure.table)
         draft.where += predicates(draft, self.resolver, outer)
-        draft.where += [item.predicate(draft) for item in self.nested]
+        draft.where += [nested.predicate(draft) for nested in self.nested]
+        for item in self.subselects:
+            own = [c for c in inner if item.first <= c.first < item.last]
+            draft.where.append(item.predicate(draft, self.graph, self.resolver, own))
         self._exist(draft)
-        for item in self.exclusions:
-            draft.where.append(self._excluded(draft, item, inner))
+        for exclusion in self.exclusions:
+            draft.where.append(self._excluded(draft, exclusion, inner))
         self._need_measured(draft)
         tree = self.graph.connect(draft.tables, self.reading.roots)
         if tree is None:
@@ -260,15 +275,20 @@ class _Question:
 
     def _shown(self, measures: list[Measure]) -> list[ColumnRef]:
         refs: list[ColumnRef] = []
-        for mention in self.reading.free("column", "name", "id", "all"):
-            if mention.weak or any(e.first <= mention.first < e.last for e in self.exclusions):
+        measured = {measure.ref for measure in measures}
+        for mention in self.reading.free("column", "name", "id", "all", "date"):
+            if mention.weak or any(
+                e.first <= mention.first < e.last for e in (*self.exclusions, *self.subselects)
+            ):
                 continue
             found = self.resolver.columns_of(mention)
-            if found and not self._is_value_holder(mention):
+            if found:
                 self.reading.use(mention)
-                refs += [ref for ref in found if ref not in refs]
+                refs += [ref for ref in found if ref not in refs and ref not in measured]
         refs += [ref for ref in self._happened() if ref not in refs]
         grouped_by = [ref for group in self.groups for ref in self._group_refs(group) if ref]
+        if measures and not refs and not grouped_by and self.superlatives and self._names_focus():
+            return list(self.resolver.naming(self.resolver.focus or ""))
         if measures and not refs:
             return list(dict.fromkeys(grouped_by))
         if not refs and not measures and self.resolver.focus:
@@ -276,6 +296,10 @@ class _Question:
         if measures and grouped_by and not self._named_of_groups(refs):
             refs = [*refs, *(ref for ref in grouped_by if ref not in refs)]
         return refs
+
+    def _names_focus(self) -> bool:
+        """`which author had the most ...`: asks for the author beside the number."""
+        return self.resolver.focus is not None and self.reading.words[0] in ("which", "who", "what")
 
     def _happened(self) -> list[ColumnRef]:
         """`on what dates were they hired`, `when was it reported`: the date that the verb names."""
@@ -315,10 +339,6 @@ class _Question:
             for left, _ in join.columns
         )
 
-    def _is_value_holder(self, mention: Mention) -> bool:
-        """`of the media type "AAC"`: the column is named for the value that follows, not to be shown."""
-        return False
-
     def _group_refs(self, group: Group) -> tuple[ColumnRef, ...]:
         return group.refs or (self.resolver.naming(group.entity) if group.entity else ())
 
@@ -327,6 +347,9 @@ class _Question:
         missing = []
         for position, token in enumerate(self.reading.tokens):
             if position in self.reading.explained or token.kind == "symbol":
+                continue
+            if token.lower in _MEANINGFUL:
+                missing.append(token.text)
                 continue
             if token.kind == "word" and (
                 token.lower in STOP_WORDS or token.lower in SOFT_WORDS or token.root in names
@@ -346,7 +369,7 @@ class _Question:
 
     def _share(self, unexplained: list[str]) -> float:
         tokens = self.reading.tokens
-        hard = {t.text for t in tokens if t.kind in ("number", "quoted", "date")}
+        hard = {t.text for t in tokens if t.kind in ("number", "quoted", "date") or t.lower in _MEANINGFUL}
         weight = sum(3.0 if word in hard else 1.0 for word in unexplained)
         content = sum(1 for t in tokens if t.kind != "symbol" and t.lower not in STOP_WORDS)
         return max(0.0, 1.0 - weight / max(4, content))
@@ -373,6 +396,8 @@ class _Assembly:
             draft.output(draft.column(ref))
         for measure in self.measures:
             draft.output(self._measure_output(measure))
+        if self._asks_frequency():
+            draft.output(exp.alias_(exp.Count(this=exp.Star()), "count"))
         frequency = any(item.frequency for item in self.question.superlatives)
         grouping = [item for item in self.question.nested if item.number is not None]
         if self._aggregates() or frequency or grouping or self.question.count_conditions:
@@ -382,6 +407,15 @@ class _Assembly:
         self._distinct()
         select, _ = render(draft, self.question.graph, self.question.reading.roots)
         return select
+
+    def _asks_frequency(self) -> bool:
+        """`the most common statuses and their counts`."""
+        reading = self.question.reading
+        places = [at for at, word in enumerate(reading.words) if word in ("counts", "count", "frequency")]
+        if not places or self.measures or not any(item.frequency for item in self.question.superlatives):
+            return False
+        reading.explain(places)
+        return True
 
     def _aggregates(self) -> bool:
         ordered = [

@@ -9,7 +9,7 @@ from workers.catalogue.linking import Link, SchemaIndex, Target, link
 from workers.catalogue.tokens import Token
 from workers.catalogue.words import root, stem, word_set
 
-MentionKind = Literal["entity", "column", "value", "name", "id", "all"]
+MentionKind = Literal["entity", "column", "value", "name", "id", "all", "date"]
 
 _COORDINATED = re.compile(r"\b([a-z_]+)(, ([a-z_]+),?)? and ([a-z_]+) ([a-z_]+)\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"\b((?:[a-z]+ )?[a-z]+) (\d) and (\d)\b", re.IGNORECASE)
@@ -30,6 +30,7 @@ SOFT_WORDS = word_set(
     return lists come comes came happen happened take taken took assigned assign go goes ask"""
 )
 _ALL_WORDS = word_set("information info details detail everything fields attributes")
+_DATE_WORDS = word_set("date dates")
 _NAME_WORDS = word_set("name names fullname")
 _ID_WORDS = word_set("id ids identifier identifiers")
 # Verb forms name what happens, not what is wanted: "problems reported by" is no wish for the reporting date.
@@ -220,7 +221,12 @@ def _with_number(tokens: tuple[Token, ...], mention: Mention) -> Mention:
 def _generic(position: int, token: Token) -> Mention | None:
     if token.kind != "word":
         return None
-    for words, kind in ((_NAME_WORDS, "name"), (_ID_WORDS, "id"), (_ALL_WORDS, "all")):
+    for words, kind in (
+        (_NAME_WORDS, "name"),
+        (_ID_WORDS, "id"),
+        (_ALL_WORDS, "all"),
+        (_DATE_WORDS, "date"),
+    ):
         if token.lower in words:
             return Mention(position, position + 1, kind)  # type: ignore[arg-type]
     return None

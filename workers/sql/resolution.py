@@ -57,7 +57,7 @@ class Resolver:
         Args:
             before: the table is more likely named before the column, as in a condition.
         """
-        if mention.kind in ("name", "id", "all"):
+        if mention.kind in ("name", "id", "all", "date"):
             return self._generic(mention, before=before)
         ref = self.column_of(mention.of("column"), self.owners(mention, before=before))
         return (ref,) if ref else ()
@@ -66,13 +66,15 @@ class Resolver:
         owners = self.owners(mention, before=before)
         own = mention.of("entity")
         key = own[0].entity if own else self._full_named(mention) or next(iter(owners), None) or self.focus
-        if mention.kind == "id" and own and key and (foreign := self._foreign_key(key)):
+        if mention.kind == "id" and own and key and (foreign := self.foreign_key(key)):
             return (foreign,)
         entity = self.model.entity(key) if key else None
         if entity is None:
             ref = self.column_of(mention.of("column"), owners)
             return (ref,) if ref else ()
         names = _generic_columns(entity, mention.kind)
+        if mention.kind == "date" and not names:
+            return ()
         if not names and mention.of("column"):
             ref = self.column_of(mention.of("column"), owners)
             return (ref,) if ref else ()
@@ -84,7 +86,7 @@ class Resolver:
             return None
         return next((key for key in self.mentioned() if len(self.entity(key).display) > 1), None)
 
-    def _foreign_key(self, key: str) -> ColumnRef | None:
+    def foreign_key(self, key: str) -> ColumnRef | None:
         """The column by which the focus itself refers to the table: no join is needed to show it."""
         if self.focus is None or self.focus == key:
             return None
@@ -118,7 +120,7 @@ class Resolver:
             other = self._reading.at(here)
             if other is not None and other.kind == "entity":
                 return other
-            if other is not None and other.kind in ("column", "name", "id"):
+            if other is not None and other.kind in ("column", "name", "id", "date"):
                 here = other.first - 1 if step < 0 else other.last
                 continue
             if self._reading.word(here) not in bridge:
@@ -138,7 +140,16 @@ class Resolver:
         if len(scored) > 1 and scored[0][0] - scored[1][0] < 0.02 and not owners:
             self.doubts += 1
         best = scored[0][1]
-        return ColumnRef(best.entity, best.column or "")
+        return self._of_focus(ColumnRef(best.entity, best.column or ""), owners)
+
+    def _of_focus(self, ref: ColumnRef, owners: dict[str, float]) -> ColumnRef:
+        """A reference to the focus is the focus' own key: `user id` of users is not that of their orders."""
+        if ref.entity == self.focus or ref.entity in owners or self.focus is None:
+            return ref
+        for join in self.model.active_joins:
+            if (join.left, join.right) == (ref.entity, self.focus) and join.columns[0][0] == ref.column:
+                return ColumnRef(self.focus, join.columns[0][1])
+        return ref
 
     def _fit(self, target: Target, owners: dict[str, float], mentioned: list[str]) -> float:
         fit = target.score + owners.get(target.entity, 0.0)
@@ -213,4 +224,7 @@ def _generic_columns(entity: Entity, kind: str) -> tuple[str, ...]:
         return entity.display
     if kind == "id":
         return entity.primary_key
+    if kind == "date":
+        dates = [column.name for column in entity.visible if column.kind in ("date", "timestamp")]
+        return (dates[0],) if len(dates) == 1 else ()
     return tuple(column.name for column in entity.visible)
