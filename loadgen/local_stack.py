@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from contracts.errors import Misconfigured
 from loadgen.clients import Door
 
-START_WITHIN_S = 180.0
+START_WITHIN_S = 300.0
 STOP_WITHIN_S = 60.0
 POLL_S = 0.1
 TENANT = "demo"

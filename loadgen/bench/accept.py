@@ -6,7 +6,7 @@ from bus.connection import Bus, connect
 from bus.settings import BusSettings
 from bus.subjects import answer_key
 from bus.topology import ANSWERS, ROUTE
-from loadgen.bench.stacks import Bed, in_loop, weightless
+from loadgen.bench.stacks import Bed
 from loadgen.clients import publish_steadily
 from loadgen.latency import Summary
 from loadgen.local_stack import TENANT
@@ -20,13 +20,7 @@ DRAIN_S = 120.0
 POLL_S = 1.0
 
 
-def run(seconds: float = SECONDS) -> Report:
-    command = "python -m loadgen.bench accept" + (f" --seconds {seconds:g}" if seconds != SECONDS else "")
-    with weightless() as bed:
-        return Report("accept", command, tuple(in_loop(_measure(bed, seconds))))
-
-
-async def _measure(bed: Bed, seconds: float) -> list[Figure]:
+async def measure(bed: Bed, *, seconds: float = SECONDS) -> Report:
     questions = [
         bed.corpus.questions[number % bed.corpus.passages] for number in range(int(seconds * RATE_PER_S))
     ]
@@ -39,7 +33,7 @@ async def _measure(bed: Bed, seconds: float) -> list[Figure]:
         drained_s = await _drain(bus)
         left = await _waiting(bus)
         lost = len(set(found.stored) - await _accepted(bus)) - left
-    return [
+    figures = (
         Figure("stored", len(found.stored) / found.took_s, "/s", at_least=0.99 * RATE_PER_S),
         Figure("refused", len(found.refused), "", at_most=0),
         Figure("lost", max(0, lost), f"of {len(found.stored)}", at_most=0),
@@ -49,7 +43,9 @@ async def _measure(bed: Bed, seconds: float) -> list[Figure]:
         Figure("waiting for the router at the end", waiting),
         Figure("until the router had taken all", drained_s, "s"),
         Figure("CPU of nats-server for a question", cpu["nats-server"] * 1e6 / len(questions), "us"),
-    ]
+    )
+    command = "python -m loadgen.bench accept" + (f" --seconds {seconds:g}" if seconds != SECONDS else "")
+    return Report("accept", command, figures)
 
 
 async def _waiting(bus: Bus) -> int:

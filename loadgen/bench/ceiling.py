@@ -1,7 +1,7 @@
 """Answers a second where no model takes time: 64 clients, 5 of 1,000 passages, 64 tokens an answer."""
 
 from contracts import Route
-from loadgen.bench.stacks import Bed, cpu_figures, faults, in_loop, weightless
+from loadgen.bench.stacks import Bed, cpu_figures, faults
 from loadgen.clients import Ask, closed_loop
 from loadgen.latency import Summary
 from loadgen.processes import CpuMeter
@@ -14,14 +14,13 @@ SECONDS = 15.0
 AT_LEAST_A_SECOND = 100.0
 
 
-def run() -> Report:
-    with weightless() as bed:
-        figures: list[Figure] = []
-        notes: tuple[str, ...] = ()
-        for name, route in (("route given", Route.DOCUMENTS), ("routed", None)):
-            found, said = in_loop(_measure(bed, name, route))
-            figures += found
-            notes += said
+async def measure(bed: Bed) -> Report:
+    figures: list[Figure] = []
+    notes: tuple[str, ...] = ()
+    for name, route in (("route given", Route.DOCUMENTS), ("routed", None)):
+        found, said = await _measure(bed, name, route)
+        figures += found
+        notes += said
     return Report("ceiling", "python -m loadgen.bench ceiling", tuple(figures), notes)
 
 

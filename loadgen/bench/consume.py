@@ -12,8 +12,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import uvloop
-
 from bus import subjects
 from bus.connection import Bus, connect
 from bus.envelope import Envelope, message_id, now_ms
@@ -24,6 +22,7 @@ from bus.testing import NatsServer, eventually
 from bus.topology import GENERATE, generation_durable
 from contracts import SCHEMAS, GenerateJob, encode
 from loadgen.bench.consumers import WAYS
+from loadgen.bench.stacks import in_loop
 from loadgen.latency import Summary
 from loadgen.report import Figure, Report
 
@@ -42,18 +41,13 @@ def run() -> Report:
     with tempfile.TemporaryDirectory(prefix="askfleet-bench-") as folder:
         server = NatsServer(Path(folder)).start()
         try:
-            figures = _run(server.url)
+            figures = in_loop(_measure(server.url))
         finally:
             server.stop()
     note = (
         f"{MESSAGES} messages, {CONCURRENCY} at once, median of {ROUNDS} rounds, one process, one nats-server"
     )
     return Report("consume", "python -m loadgen.bench consume", tuple(figures), (note,))
-
-
-def _run(url: str) -> list[Figure]:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_measure(url))
 
 
 async def _measure(url: str) -> list[Figure]:

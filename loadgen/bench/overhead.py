@@ -6,13 +6,11 @@ Documents questions: embedding and search, which any system pays, are shown apar
 from collections.abc import Callable
 
 from contracts import Route, Rows
-from loadgen.bench.stacks import Bed, faults, in_loop, simulated
+from loadgen.bench.stacks import FIRST_TOKEN_MS, Bed, faults
 from loadgen.clients import Answer, Ask, Run, closed_loop
 from loadgen.latency import Summary
 from loadgen.report import Figure, Report
 
-FIRST_TOKEN_MS = 50.0
-INTERVAL_MS = 5.0
 TOKENS = 64
 WARM_UP = 16
 ANSWERS = {1: 40, 16: 320}
@@ -23,12 +21,7 @@ SQL_QUESTION = "How many tickets are there?"
 Choice = Callable[[int], Ask]
 
 
-def run() -> Report:
-    with simulated(FIRST_TOKEN_MS, INTERVAL_MS, TOKENS) as bed:
-        return Report("overhead", "python -m loadgen.bench overhead", *in_loop(_measure(bed)))
-
-
-async def _measure(bed: Bed) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
+async def measure(bed: Bed) -> Report:
     def documents(number: int) -> Ask:
         return Ask(bed.corpus.questions[number % bed.corpus.passages], Route.DOCUMENTS, max_tokens=TOKENS)
 
@@ -44,7 +37,7 @@ async def _measure(bed: Bed) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
             fault, said = faults(found)
             figures += [fault] if fault.value else []
             notes += said
-    return tuple(figures), notes
+    return Report("overhead", "python -m loadgen.bench overhead", tuple(figures), notes)
 
 
 async def _run(bed: Bed, choice: Choice, clients: int) -> Run:

@@ -19,6 +19,10 @@ T = TypeVar("T")
 SAMPLE = ("--demo",)
 """With the sample database, the documentation and a trained router."""
 PASSAGES = 1_000
+FIRST_TOKEN_MS = 50.0
+INTERVAL_MS = 5.0
+LONGEST_ANSWER = 1_600
+"""Tokens; a question asks for fewer by its own limit."""
 EMBEDDING = "simulated embeddings"
 
 
@@ -32,9 +36,10 @@ class Bed:
 
 
 @contextmanager
-def simulated(first_token_ms: float, interval_ms: float, tokens: int) -> Iterator[Bed]:
+def timed() -> Iterator[Bed]:
     """The default stack, but for an engine with stated timings."""
-    with local_stack(_engine(first_token_ms, interval_ms, tokens), arguments=SAMPLE) as stack:
+    engine = _engine(FIRST_TOKEN_MS, INTERVAL_MS, LONGEST_ANSWER)
+    with local_stack(engine, arguments=SAMPLE) as stack:
         yield _filled(stack, {})
 
 
@@ -46,7 +51,7 @@ def weightless() -> Iterator[Bed]:
 
 
 def _without_models(embeddings: EmbeddingServer) -> AbstractContextManager[LocalStack]:
-    return local_stack(_engine(0, 0, 64) | _embedder(embeddings), arguments=SAMPLE)
+    return local_stack(_engine(0, 0, LONGEST_ANSWER) | _embedder(embeddings), arguments=SAMPLE)
 
 
 def _engine(first_token_ms: float, interval_ms: float, tokens: int) -> dict[str, str]:

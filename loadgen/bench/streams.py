@@ -1,24 +1,18 @@
 """64 answers that stream at once, 200 tokens a second each: every token arrives, none twice."""
 
 from contracts import Route
-from loadgen.bench.stacks import Bed, cpu_figures, faults, in_loop, simulated
+from loadgen.bench.stacks import LONGEST_ANSWER as TOKENS
+from loadgen.bench.stacks import Bed, cpu_figures, faults
 from loadgen.clients import Answer, Ask, closed_loop
 from loadgen.latency import Summary
 from loadgen.processes import CpuMeter
 from loadgen.report import Figure, Report
 
 STREAMS = 64
-INTERVAL_MS = 5.0
-TOKENS = 1_600
 LONGEST_S = 60.0
 
 
-def run() -> Report:
-    with simulated(50.0, INTERVAL_MS, TOKENS) as bed:
-        return Report("streams", "python -m loadgen.bench streams", *in_loop(_measure(bed)))
-
-
-async def _measure(bed: Bed) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
+async def measure(bed: Bed) -> Report:
     def ask(number: int) -> Ask:
         return Ask(bed.corpus.questions[number], Route.DOCUMENTS, max_tokens=TOKENS)
 
@@ -42,7 +36,7 @@ async def _measure(bed: Bed) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
         *cpu,
         fault,
     ]
-    return tuple(figures), said
+    return Report("streams", "python -m loadgen.bench streams", tuple(figures), said)
 
 
 def _rate(answer: Answer) -> float:
