@@ -14,10 +14,12 @@ class Recorder:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
+        self.more = asyncio.Event()
         self.gate = asyncio.Event()
 
     async def run(self, items: Sequence[int]) -> list[int]:
         self.batches.append(list(items))
+        self.more.set()
         await self.gate.wait()
         if -1 in items:
             raise InvalidDocument("-1 is refused.")
@@ -27,7 +29,8 @@ class Recorder:
 async def started(recorder: Recorder, batches: int) -> None:
     async with asyncio.timeout(5):
         while len(recorder.batches) < batches:
-            await asyncio.sleep(0)
+            await recorder.more.wait()
+            recorder.more.clear()
 
 
 async def test_items_that_arrive_during_a_flight_leave_together_in_the_next() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
 from tokenizers import Tokenizer
 
 from contracts.errors import Misconfigured
@@ -89,7 +90,7 @@ def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except RuntimeError as error:
+    except (InvalidProtobuf, InvalidGraph, Fail) as error:
         remedy = "Delete the file: the next start writes it again."
         raise Misconfigured(f"The model file {path} is damaged: {error}.", remedy=remedy) from error
 
