@@ -181,7 +181,7 @@ def link(question: str, index: SchemaIndex) -> Links:
 
 
 def is_content(token: Token) -> bool:
-    return token.kind in ("word", "quoted") and token.lower not in STOP_WORDS
+    return token.kind in ("word", "quoted") and not _is_stop(token)
 
 
 def _find(tokens: tuple[Token, ...], index: SchemaIndex) -> list[Link]:
@@ -229,7 +229,7 @@ def _targets(span: tuple[Token, ...], stems: list[str], index: SchemaIndex) -> t
         return index.value(span[0].text)
     if any(token.kind in ("quoted", "symbol") for token in span):
         return ()
-    if span[0].lower in STOP_WORDS and (len(span) == 1 or span[-1].lower in STOP_WORDS):
+    if _is_stop(span[0]) and (len(span) == 1 or _is_stop(span[-1])):
         return ()
     named: tuple[Target, ...] = ()
     if len(span) <= _MAX_PHRASE and all(stems) and span[0].kind == "word":
@@ -240,6 +240,11 @@ def _targets(span: tuple[Token, ...], stems: list[str], index: SchemaIndex) -> t
     if index.longest_value(fold(span[0].text).split(" ", 1)[0]) >= len(span):
         values = index.value(" ".join(token.text for token in span))
     return (*named, *(_weighted(value, span) for value in values))
+
+
+def _is_stop(token: Token) -> bool:
+    """`US` and `IT` in capitals are no pronouns."""
+    return token.lower in STOP_WORDS and not (token.text.isupper() and len(token.text) > 1)
 
 
 def _weighted(target: Target, span: tuple[Token, ...]) -> Target:

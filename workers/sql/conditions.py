@@ -571,7 +571,7 @@ def _date_of_tables(
             if column.kind in kinds and (column.kind != "number" or "year" in column.name.lower())
         ]
         if names:
-            if len(names) > 1:
+            if len(names) > 1 or (keys and key != keys[0]):
                 resolver.doubts += 1
             return ColumnRef(key, names[0]), begin
     return None

@@ -12,6 +12,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
+from sqlglot.schema import MappingSchema
 
 from contracts.errors import StatementRefused
 from workers.catalogue.model import Entity, SemanticModel
@@ -207,9 +208,10 @@ def _qualified(tree: exp.Query, model: SemanticModel) -> exp.Query:
     """Give every column its table and write stars out; a column that no table has is refused."""
     tables: dict[str, dict[str, dict[str, str]]] = {}
     for entity in model.visible:
-        columns = {_spelled(column.name): "text" for column in entity.visible}
-        tables.setdefault(_spelled(entity.schema), {})[_spelled(entity.table)] = columns
-    schema: dict[str, object] = dict(tables)
+        columns = {column.name: "text" for column in entity.visible}
+        tables.setdefault(entity.schema, {})[entity.table] = columns
+    # Names come as PostgreSQL stores them; normalising them again would parse each one.
+    schema = MappingSchema(dict(tables), dialect=DIALECT, normalize=False)
     try:
         qualified = qualify(
             tree,
@@ -319,10 +321,6 @@ def _folded(identifier: exp.Expr) -> str:
 
 def _quoted(name: str) -> bool:
     return not (name.isidentifier() and name.isascii() and name == name.lower())
-
-
-def _spelled(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _kind_of(node: exp.Expr) -> str:

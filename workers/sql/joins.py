@@ -31,6 +31,8 @@ class JoinTree:
 
     first: str
     steps: tuple[Step, ...]
+    ambiguous: bool = False
+    """Two joins of the same tables fit the question equally well."""
 
     @property
     def entities(self) -> tuple[str, ...]:
@@ -86,7 +88,15 @@ class JoinGraph:
                     tree.add(step.entity)
                     steps.append(step)
             missing = [goal for goal in missing if goal not in tree]
-        return JoinTree(wanted[0], tuple(steps))
+        return JoinTree(wanted[0], tuple(steps), any(self._has_twin(step.join, hints) for step in steps))
+
+    def _has_twin(self, join: Join, hints: frozenset[str]) -> bool:
+        twins = [
+            other
+            for _, other in self._edges[join.left]
+            if {other.left, other.right} == {join.left, join.right}
+        ]
+        return sum(_price(other, hints) <= _price(join, hints) for other in twins) > 1
 
     def distance(self, one: str, other: str) -> int:
         """Joins between two tables; 99 when there is no way."""

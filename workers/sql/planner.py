@@ -28,6 +28,7 @@ from workers.sql.superlatives import find_superlatives
 
 DIALECT = "postgres"
 _CONFIDENT = 0.84
+_FAINT = 0.7
 # Words that change what is asked: a plan that has no place for one of them is not to be trusted.
 _MEANINGFUL = word_set(
     """than same more less fewer not no never without except excluding before after between average mean total sum
@@ -80,8 +81,9 @@ class _Question:
         self.resolver.focus = self._focus()
         self.counts = find_counts(reading, self.resolver)
         self._take(self.counts)
-        self.nested = find_average_comparisons(reading, self.resolver)
         self.subselects = find_subselects(reading, self.resolver)
+        self.nested = find_average_comparisons(reading, self.resolver)
+        self.joined_by: set[str] = set()
         self.aggregates = find_aggregates(reading, self.resolver)
         self.superlatives = find_superlatives(reading, self.resolver, self.counts, self.aggregates)
         self._opposites()
@@ -232,12 +234,17 @@ class _Question:
             own = [c for c in inner if item.first <= c.first < item.last]
             draft.where.append(item.predicate(draft, self.graph, self.resolver, own))
         self._exist(draft)
+        self._possessions(draft)
+        self._acts(draft)
         for exclusion in self.exclusions:
             draft.where.append(self._excluded(draft, exclusion, inner))
         self._need_measured(draft)
         tree = self.graph.connect(draft.tables, self.reading.roots)
         if tree is None:
             raise Unplannable("tables that no join connects")
+        self.resolver.doubts += tree.ambiguous
+        for step in tree.steps:
+            self.joined_by |= {root(word) for left, _ in step.join.columns for word in split_identifier(left)}
         return _Assembly(self, draft, shown, measures).select()
 
     def _excluded(self, draft: Draft, item: Exclusion, inner: list[Condition]) -> exp.Expr:
@@ -277,15 +284,20 @@ class _Question:
         refs: list[ColumnRef] = []
         measured = {measure.ref for measure in measures}
         for mention in self.reading.free("column", "name", "id", "all", "date"):
-            if mention.weak or any(
-                e.first <= mention.first < e.last for e in (*self.exclusions, *self.subselects)
+            if (
+                self._is_possession(mention)
+                or mention.weak
+                or any(e.first <= mention.first < e.last for e in (*self.exclusions, *self.subselects))
             ):
                 continue
             found = self.resolver.columns_of(mention)
             if found:
+                self._doubt_faint(mention)
                 self.reading.use(mention)
                 refs += [ref for ref in found if ref not in refs and ref not in measured]
         refs += [ref for ref in self._happened() if ref not in refs]
+        if refs:
+            refs += [ref for ref in self._listed() if ref not in refs]
         grouped_by = [ref for group in self.groups for ref in self._group_refs(group) if ref]
         if measures and not refs and not grouped_by and self.superlatives and self._names_focus():
             return list(self.resolver.naming(self.resolver.focus or ""))
@@ -300,6 +312,66 @@ class _Question:
     def _names_focus(self) -> bool:
         """`which author had the most ...`: asks for the author beside the number."""
         return self.resolver.focus is not None and self.reading.words[0] in ("which", "who", "what")
+
+    def _doubt_faint(self, mention: Mention) -> None:
+        """A column that only a part of the words names may be another one."""
+        if mention.kind == "column" and max(t.score for t in mention.of("column")) < _FAINT:
+            self.resolver.doubts += 1
+
+    def _is_possession(self, mention: Mention) -> bool:
+        """`who had a commission`: there has to be one; it is not what is asked for."""
+        here = mention.first - 1
+        if mention.kind != "column" or self.reading.word(here) not in ("a", "an", "any"):
+            return False
+        return self.reading.word(here - 1) in ("have", "has", "had", "got", "gets", "with", "without")
+
+    def _possessions(self, draft: Draft) -> None:
+        for mention in self.reading.free("column"):
+            if mention.weak or not self._is_possession(mention):
+                continue
+            for ref in self.resolver.columns_of(mention, before=True):
+                self.reading.use(mention)
+                missing = exp.Is(this=draft.column(ref), expression=exp.null())
+                without = self.reading.word(mention.first - 2) == "without"
+                draft.where.append(missing if without else exp.Not(this=missing))
+
+    def _listed(self) -> list[ColumnRef]:
+        """`the first name, department and city of`: a table in a list of columns is shown by its name."""
+        refs: list[ColumnRef] = []
+        for mention in self.reading.free("entity"):
+            before = self.reading.at(mention.first - 2) or self.reading.at(mention.first - 3)
+            separated = self.reading.word(mention.first - 1) in (",", "and")
+            after = self.reading.word(mention.last) in (",", "and")
+            shown = before is not None and before.kind in ("column", "name", "id")
+            if separated and after and shown and self.resolver.entity_of(mention) != self.resolver.focus:
+                self.reading.use(mention)
+                refs += self.resolver.naming(self.resolver.entity_of(mention))
+        return refs
+
+    def _acts(self, draft: Draft) -> None:
+        """`are assigned to`: a verb that only one table's reference is called by brings in that table."""
+        for mention in self.reading.free("column"):
+            keys = [
+                t
+                for t in mention.of("column")
+                if self.resolver.column(ColumnRef(t.entity, t.column or "")).role == "id"
+            ]
+            word = self.reading.word(mention.last - 1)
+            if (
+                not mention.weak
+                or not word.endswith("ed")
+                or len({t.entity for t in mention.targets}) != 1
+                or not keys
+            ):
+                continue
+            ref = ColumnRef(keys[0].entity, keys[0].column or "")
+            for join in self.model.active_joins:
+                if (
+                    join.left == ref.entity
+                    and join.columns[0][0] == ref.column
+                    and join.right in draft.tables
+                ):
+                    draft.need(ref.entity)
 
     def _happened(self) -> list[ColumnRef]:
         """`on what dates were they hired`, `when was it reported`: the date that the verb names."""
@@ -348,7 +420,9 @@ class _Question:
         for position, token in enumerate(self.reading.tokens):
             if position in self.reading.explained or token.kind == "symbol":
                 continue
-            if token.lower in _MEANINGFUL:
+            mention = self.reading.at(position)
+            keyed = mention is not None and mention.weak and self._is_reference(mention)
+            if token.lower in _MEANINGFUL or (keyed and token.root not in self.joined_by):
                 missing.append(token.text)
                 continue
             if token.kind == "word" and (
@@ -357,6 +431,11 @@ class _Question:
                 continue
             missing.append(token.text)
         return missing
+
+    def _is_reference(self, mention: Mention) -> bool:
+        targets = mention.of("column")
+        columns = [self.resolver.column(ColumnRef(t.entity, t.column or "")) for t in targets]
+        return bool(columns) and all(column.role == "id" for column in columns)
 
     def _used_entities(self) -> set[str]:
         used = set(self.resolver.mentioned())
@@ -370,6 +449,8 @@ class _Question:
     def _share(self, unexplained: list[str]) -> float:
         tokens = self.reading.tokens
         hard = {t.text for t in tokens if t.kind in ("number", "quoted", "date") or t.lower in _MEANINGFUL}
+        # A capital inside the sentence is a name that was not found.
+        hard |= {t.text for t in tokens[1:] if t.kind == "word" and t.text[0].isupper()}
         weight = sum(3.0 if word in hard else 1.0 for word in unexplained)
         content = sum(1 for t in tokens if t.kind != "symbol" and t.lower not in STOP_WORDS)
         return max(0.0, 1.0 - weight / max(4, content))
@@ -392,8 +473,10 @@ class _Assembly:
         buckets = [self._bucket(group) for group in units]
         for bucket in buckets:
             draft.output(bucket)
+        hidden = self._hidden()
         for ref in self.shown:
-            draft.output(draft.column(ref))
+            if ref not in hidden:
+                draft.output(draft.column(ref))
         for measure in self.measures:
             draft.output(self._measure_output(measure))
         if self._asks_frequency():
@@ -407,6 +490,16 @@ class _Assembly:
         self._distinct()
         select, _ = render(draft, self.question.graph, self.question.reading.roots)
         return select
+
+    def _hidden(self) -> list[ColumnRef]:
+        """`how many customers has the type with the most customers`: the number alone is asked for."""
+        words = self.question.reading.words
+        counts = [m for m in self.measures if m.function == "count" and m.first <= 2]
+        best = [item for item in self.question.superlatives if item.measure or item.frequency]
+        sentence = next((at for at, word in enumerate(words) if word in (".", "?", ";")), len(words))
+        if not counts or not best or any(self.question.reading.at(at) for at in range(sentence, len(words))):
+            return []
+        return self.shown
 
     def _asks_frequency(self) -> bool:
         """`the most common statuses and their counts`."""
