@@ -44,6 +44,18 @@ check: $(DEV)  ## format, lint, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Each prints its figures with their targets; the rest runs on when one is missed. DATA is a folder of Markdown.
+DATA ?= ../shared/data/dev/docs_markdown
+bench: $(DEV)  ## measure speed and memory: docs/performance.md
+	@status=0; \
+	$(BIN)/python -m loadgen.bench all || status=1; \
+	$(BIN)/python -m evals.bench_embedding || status=1; \
+	if [ -d $(DATA) ]; then \
+	  $(BIN)/python -m evals.bench_search --data $(DATA) || status=1; \
+	  $(BIN)/python -m evals.bench_ingest --data $(DATA) || status=1; \
+	else echo "no folder $(DATA): ingest and search are not measured (make bench DATA=folder)"; fi; \
+	exit $$status
+
 lock: | $(VENV)/bin/uv  ## resolve requirements/*.in again into pinned, hashed files
 	cd requirements && for name in uv runtime dev; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
