@@ -9,6 +9,6 @@ from workers.vectors.settings import VectorSettings
 
 def open_store(settings: VectorSettings, *, dimension: int) -> VectorStore:
     """`dimension` is the embedder's. Connects at the first call."""
-    # It logs each failed call with its traceback; ours is raised as a typed error, and logged by who handles it.
+    # It logs a traceback for each failed call; the typed error that we raise is logged by who handles it.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     return MilvusStore(settings, dimension=dimension)
