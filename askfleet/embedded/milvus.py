@@ -29,6 +29,8 @@ class MilvusServer(Child):
                 address=self.uri,
                 ready=lambda: accepts_connections(self._port),
                 ready_within_s=READY_WITHIN_S,
+                # Its searches are small: threads of BLAS and faiss would spin beside the one that works.
+                environment={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
                 # It closes its collections on KeyboardInterrupt only; SIGTERM would cut it off.
                 stop_signal=signal.SIGINT,
                 grace_s=GRACE_S,
