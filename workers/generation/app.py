@@ -1,0 +1,108 @@
+"""The generation worker on the bus."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from bus.answer_log import AnswerWriter, DeltaWriter, LogState
+from bus.cancellation import Cancellations, watch_cancellations
+from bus.connection import Bus
+from bus.consume import Source
+from bus.delivery import Delivery, Work
+from bus.stage import run_stage
+from bus.topology import GENERATE, generation_durable
+from contracts import Done, GenerateJob, LogPosition
+from contracts.errors import AnswerEnded, DeadlineExceeded, DependencyUnavailable, Fenced
+from workers.engines import Engine, open_engine
+from workers.generation.answering import write_answer
+from workers.generation.settings import GenerationSettings
+from workers.shell.http import Ready
+from workers.shell.process import Open
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What writing an answer needs."""
+
+    bus: Bus
+    engine: Engine
+    settings: GenerationSettings
+    cancellations: Cancellations
+
+
+def make(settings: GenerationSettings) -> Open:
+    @asynccontextmanager
+    async def open_generation(bus: Bus) -> AsyncIterator[Ready]:
+        engine = await open_engine(settings.engine)
+        log.info("the engine is ready", action="engine_ready", engine=engine.name, slots=engine.slots)
+        source = Source(GENERATE.name, generation_durable(settings.model), engine.slots)
+        async with watch_cancellations(bus) as cancellations:
+            work = _work(Parts(bus, engine, settings, cancellations))
+            async with run_stage(
+                bus, source, GenerateJob, work, drain_grace_s=settings.drain_grace_s
+            ) as loop:
+                yield lambda: {"pulling": loop.alive}
+        await engine.close()
+
+    return open_generation
+
+
+def _work(parts: Parts) -> Work[GenerateJob]:
+    async def work(delivery: Delivery[GenerateJob]) -> None:
+        """May run twice: what stands on the log is kept and continued, and only one attempt can append."""
+        job = delivery.body
+        position = LogPosition(first_sequence=job.first_sequence, last_sequence=0, last_index=0)
+        writer = AnswerWriter(parts.bus, delivery.tenant, job.query_id, position=position)
+        state = await writer.read()
+        if state.terminal is not None:
+            raise AnswerEnded(f"The answer {job.query_id!r} ended as {state.terminal.type!r}.")
+        if not state.events:
+            raise DependencyUnavailable(f"The log of {job.query_id!r} is empty.")
+        writer.position = state.position
+        writing = _write(parts, writer, state, remaining_s=delivery.envelope.remaining_s())
+        await parts.cancellations.run(delivery.tenant, job.query_id, writing)
+
+    return work
+
+
+async def _write(parts: Parts, writer: AnswerWriter, state: LogState, *, remaining_s: float) -> None:
+    """Stream the answer onto its log until the terminal, the deadline or a fence.
+
+    When another attempt takes over, the refused flush cancels this task: the engine's request ends at once.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    deltas = DeltaWriter(writer, on_refused=task.cancel)
+    try:
+        async with asyncio.timeout(remaining_s):
+            await _stream(parts, writer, deltas, state)
+    except TimeoutError:
+        with contextlib.suppress(Fenced, AnswerEnded):
+            await deltas.drain()
+        raise DeadlineExceeded(
+            f"The deadline passed while the answer was written, after {remaining_s:.1f} s."
+        ) from None
+    except asyncio.CancelledError:
+        if deltas.refused is not None:
+            task.uncancel()
+            raise deltas.refused from None
+        with contextlib.suppress(Fenced, AnswerEnded, DependencyUnavailable):
+            await deltas.drain()
+        raise
+
+
+async def _stream(parts: Parts, writer: AnswerWriter, deltas: DeltaWriter, state: LogState) -> None:
+    pieces = write_answer(state.events, engine=parts.engine, settings=parts.settings)
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            if isinstance(piece, Done):
+                await deltas.drain()
+                await writer.append(piece)
+                return
+            deltas.write(piece.text, piece.tokens)
