@@ -25,6 +25,10 @@ def test_text_in_a_usual_encoding_reads_the_same(encoding: str):
     assert decode_text("K\u00e4se \u2013 gut\r\nja\r".encode(encoding), "t") == "K\u00e4se \u2013 gut\nja\n"
 
 
+def test_a_stray_control_character_becomes_a_space():
+    assert decode_text(b"one\x08two " + b"and more text " * 10, "t").startswith("one two ")
+
+
 def test_bytes_outside_windows_latin_still_read():
     assert decode_text(b"caf\xe9 \x81 bar", "t").startswith("caf\u00e9 ")
 

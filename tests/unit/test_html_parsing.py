@@ -55,6 +55,11 @@ def test_the_encoding_comes_from_the_mark_the_meta_element_or_utf_8(content: byt
     assert parse_html(content, "p.html").blocks[0].text == TEXT
 
 
+def test_header_and_footer_of_a_page_without_a_main_element_are_left_out():
+    html = b"<body><header>Acme</header><p>Text</p><aside>Ad</aside><footer>Imprint</footer></body>"
+    assert parse_html(html, "p.html").blocks == (Block((), "Text"),)
+
+
 def test_a_table_that_lays_out_a_page_is_read_as_its_content():
     html = b"<table><tr><td><h2>News</h2><p>We moved.</p></td></tr></table>"
     assert parse_html(html, "p.html").blocks == (Block(("News",), "We moved."),)
