@@ -20,7 +20,8 @@ class GenerationRequest:
     """One prompt.
 
     `prefix` is text of the answer that stands already: the engine goes on right behind it, and the pieces
-    hold only what follows. `grammar` (GBNF) or `json_schema` (as JSON text), not both, constrain the output.
+    hold only what follows. `grammar` (GBNF) or `json_schema` (as JSON text), not both, constrain the output,
+    which then has no prefix.
     """
 
     messages: tuple[Message, ...]

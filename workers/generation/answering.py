@@ -1,0 +1,213 @@
+"""From the events on the log to the answer's text. Free of NATS: the writer gives the events their index."""
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from contracts import Citation, Delta, Done, Event, Usage
+from workers.engines import Engine, FinishReason, GenerationRequest
+from workers.generation import sentences
+from workers.generation.citations import CitedText, citation_of_passage
+from workers.generation.plan import Plan, plan
+from workers.generation.prompt import Material, build, build_small, rows_source
+from workers.generation.quoting import departs, faithful, quote
+from workers.generation.record import Record, read
+from workers.generation.settings import GenerationSettings
+from workers.generation.support import Ranked, Support
+
+_CHECKED_TOKENS = 64
+
+
+async def write_answer(
+    log: Sequence[Event], *, engine: Engine, settings: GenerationSettings
+) -> AsyncGenerator[Delta | Done, None]:
+    """The deltas that follow those on the log, at last `Done` with the text of all of them.
+
+    May run twice for one query: a later attempt keeps what the earlier one published and goes on behind it.
+
+    Raises: what the engine raises; PermanentError: the log holds no query.
+    """
+    answer = _Answer(read(log), engine, settings)
+    async with aclosing(answer.deltas()) as deltas:
+        async for delta in deltas:
+            yield delta
+    yield answer.done()
+
+
+@dataclass(frozen=True)
+class _Text:
+    text: str
+    tokens: int = 0
+
+
+class _Answer:
+    """One attempt at one answer."""
+
+    def __init__(self, record: Record, engine: Engine, settings: GenerationSettings) -> None:
+        self._record = record
+        self._engine = engine
+        self._settings = settings
+        self._plan: Plan = plan(record, settings)
+        self._text = record.published
+        self._tokens = record.published_tokens
+        self._unpublished_tokens = 0
+        self._prompt_tokens = 0
+        self._cached_tokens = 0
+        self._finish: FinishReason = "stop"
+        self._model = ""
+        self._cited: tuple[int, ...] = ()
+        self._supported = 0
+
+    async def deltas(self) -> AsyncGenerator[Delta, None]:
+        before, material, after = self._plan.before, self._plan.material, self._plan.after
+        for delta in self._publish(_Text(_rest(before, self._text))):
+            yield delta
+        if material is None:
+            return
+        written = self._text.removeprefix(before)
+        ended = bool(after) and written.endswith(after)
+        texts = self._write(material, written.removesuffix(after) if ended else written, ended=ended)
+        async with aclosing(texts):
+            async for text in texts:
+                for delta in self._publish(text):
+                    yield delta
+        for delta in self._publish(_Text("" if ended else after)):
+            yield delta
+
+    def _publish(self, text: _Text) -> Iterator[Delta]:
+        """Tokens that gave no text yet (a bracket that is held back) are counted with the next text."""
+        self._tokens += text.tokens
+        self._unpublished_tokens += text.tokens
+        if text.text:
+            self._text += text.text
+            tokens, self._unpublished_tokens = self._unpublished_tokens, 0
+            yield Delta(text=text.text, tokens=tokens)
+
+    async def _write(self, material: Material, written: str, *, ended: bool) -> AsyncGenerator[_Text, None]:
+        """The text behind `written`, cited; nothing when the part `ended` in an earlier attempt."""
+        rows = rows_source(material, max_rows=self._settings.max_rows_shown)
+        cited = CitedText([*material.sources, *rows], published=written)
+        if not ended:
+            raw = self._raw(material, written)
+            async with aclosing(raw):
+                async for piece in raw:
+                    yield _Text(cited.feed(piece.text), piece.tokens)
+        tail, self._cited = cited.finish()
+        self._supported = cited.supported
+        yield _Text("" if ended else tail)
+
+    def _raw(self, material: Material, written: str) -> AsyncGenerator[_Text, None]:
+        style = self._settings.style()
+        if style == "write" or not material.sources:
+            return self._from_engine(material, written)
+        return self._quoted(material, written, ask=style == "check")
+
+    async def _from_engine(self, material: Material, written: str) -> AsyncGenerator[_Text, None]:
+        max_tokens = self._max_tokens()
+        prompt = build(material, limit=self._prompt_limit(max_tokens), count=self._engine.count_tokens)
+        left = max_tokens - self._record.published_tokens
+        if left <= 0:
+            self._finish = "length"
+            return
+        request = GenerationRequest(
+            prompt.messages, max_tokens=left, prefix=written, request_id=self._record.query.id
+        )
+        self._prompt_tokens = prompt.tokens
+        async for text in self._stream(request):
+            yield text
+
+    async def _stream(self, request: GenerationRequest) -> AsyncGenerator[_Text, None]:
+        self._model = self._engine.name
+        async with aclosing(self._engine.stream(request)) as pieces:
+            async for piece in pieces:
+                if piece.usage is not None:
+                    self._prompt_tokens = piece.usage.prompt_tokens
+                    self._cached_tokens = piece.usage.cached_prompt_tokens
+                self._finish = piece.finish_reason or self._finish
+                yield _Text(piece.text, piece.tokens)
+
+    async def _quoted(self, material: Material, written: str, *, ask: bool) -> AsyncGenerator[_Text, None]:
+        """The model's sentence if it is faithful to the evidence, else the evidence's own sentences.
+
+        Each quoted sentence leaves whole, so a text that an earlier attempt began tells where it stopped.
+        """
+        support = Support(material.sources)
+        ranked = support.rank(material.question)
+        if ask and not written and ranked:
+            sentence = await self._checked(material, ranked[0], support)
+            if sentence.text:
+                yield sentence
+                return
+            yield _Text("", sentence.tokens)
+        chosen = quote(ranked)
+        published = len(sentences.split(written))
+        for place, part in enumerate(chosen):
+            if place >= published:
+                yield _Text((" " if place else "") + _ended(part.text))
+
+    async def _checked(self, material: Material, best: Ranked, support: Support) -> _Text:
+        """The model's first sentence; without text when it is not faithful: then the model stops at once."""
+        limit = self._prompt_limit(_CHECKED_TOKENS)
+        prompt = build_small(material, limit=limit, count=self._engine.count_tokens)
+        self._prompt_tokens = prompt.tokens
+        request = GenerationRequest(
+            prompt.messages,
+            max_tokens=min(_CHECKED_TOKENS, self._max_tokens()),
+            stop=("\n",),
+            request_id=self._record.query.id,
+        )
+        text, tokens = "", 0
+        async with aclosing(self._stream(request)) as pieces:
+            async for piece in pieces:
+                text, tokens = text + piece.text, tokens + piece.tokens
+                whole_words = text[: text.rfind(" ") + 1]
+                if departs(whole_words, material.question, best) or len(sentences.split(text)) > 1:
+                    break
+        first = next(iter(sentences.split(text)), "")
+        cut, self._finish = self._finish == "length", "stop"
+        kept = not cut and faithful(first, material.question, best, support)
+        return _Text(first if kept else "", tokens)
+
+    def _max_tokens(self) -> int:
+        return min(self._record.query.max_tokens, self._engine.context_tokens // 2)
+
+    def _prompt_limit(self, max_tokens: int) -> int:
+        return self._settings.prompt_limit(context_tokens=self._engine.context_tokens, max_tokens=max_tokens)
+
+    def done(self) -> Done:
+        rows_only = self._plan.cites_rows and not self._plan.material
+        numbers = set(self._cited)
+        if self._plan.cites_rows and f"[{self._record.rows_number}]" in self._text:
+            numbers.add(self._record.rows_number)
+        answered = self._plan.answered and (rows_only or self._plan.cites_rows or self._is_supported())
+        return Done(
+            text=self._text,
+            citations=tuple(_citation(self._record, number) for number in sorted(numbers)),
+            usage=Usage(
+                prompt_tokens=self._prompt_tokens,
+                completion_tokens=self._tokens,
+                cached_prompt_tokens=self._cached_tokens,
+            ),
+            model=self._model,
+            finish_reason=self._finish,
+            answered=answered,
+        )
+
+    def _is_supported(self) -> bool:
+        return self._plan.material is None or self._supported > 0
+
+
+def _rest(fixed: str, published: str) -> str:
+    """What of a fixed text is not published yet."""
+    return fixed[len(published) :] if fixed.startswith(published) else ""
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence[-1:] in ".!?\u2026\u3002\uff01\uff1f:" else f"{sentence}."
+
+
+def _citation(record: Record, number: int) -> Citation:
+    if number <= len(record.passages):
+        return citation_of_passage(number, record.passages[number - 1])
+    statement = record.rows.statement if record.rows else None
+    return Citation(number=number, kind="rows", title="Rows of the database", source=statement or "")

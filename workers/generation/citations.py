@@ -1,0 +1,182 @@
+"""Citations in a text that is still being written.
+
+A marker that resolves to no source is left out; a sentence without a marker gets that of the source that
+carries it. Both are decided before the text leaves, so the text of the deltas is the text of the answer. What
+is held back meanwhile: an open bracket, an end mark, white space.
+"""
+
+import re
+from collections.abc import Sequence
+
+from contracts import Citation, Passage
+from workers.generation.sentences import is_end
+from workers.generation.support import Source, Support
+from workers.generation.terms import terms
+
+_ENDS = frozenset(".!?\u2026\u3002\uff01\uff1f")
+_ENDS_WITHOUT_SPACE = frozenset("\u3002\uff01\uff1f")
+_CLOSERS = frozenset("\"')\u201d\u2019")
+_IN_MARKER = frozenset("0123456789, ")
+_LONGEST_MARKER = 16
+_NUMBER = re.compile(r"\d+")
+
+
+class CitedText:
+    """Takes a model's text piece by piece and gives it back with citations that resolve.
+
+    With `published`, the text that an earlier attempt has given back, it goes on as that one would have.
+    """
+
+    def __init__(self, sources: Sequence[Source], *, published: str = "") -> None:
+        self._support = Support(sources)
+        self._numbers = frozenset(source.number for source in sources)
+        self._used: set[int] = set()
+        self._out: list[str] = []
+        self._sentence = ""
+        self._cited: set[int] = set()
+        self._end = ""
+        self._space = ""
+        self._bracket = ""
+        self._code = False
+        self._adding = False
+        self.unsupported: list[str] = []
+        self.supported = 0
+        self._take(published)
+        if self._end or self._space:
+            self._flush(final=True)
+        self._out.clear()
+        self._adding = True
+
+    def feed(self, piece: str) -> str:
+        self._take(piece)
+        return self._drain()
+
+    def held(self) -> str:
+        """Text taken that is not decided yet."""
+        return f"{self._end}{self._space}{self._bracket}"
+
+    def finish(self) -> tuple[str, tuple[int, ...]]:
+        """What was held back, and the numbers of the sources that the whole text cites."""
+        if self._bracket:
+            self._text(self._bracket)
+            self._bracket = ""
+        self._space = ""
+        self._flush(final=True)
+        return self._drain(), tuple(sorted(self._used))
+
+    def _drain(self) -> str:
+        text = "".join(self._out)
+        self._out.clear()
+        return text
+
+    def _take(self, piece: str) -> None:
+        for char in piece:
+            if self._bracket:
+                if self._extend_bracket(char):
+                    continue
+                bracket, self._bracket = self._bracket, ""
+                self._text(bracket)
+            self._char(char)
+
+    def _char(self, char: str) -> None:
+        if char == "`":
+            self._text(char)
+            self._code = not self._code
+        elif self._code:
+            self._text(char)
+        elif char == "[":
+            self._bracket = char
+        elif char in _ENDS:
+            if self._space:
+                self._flush()
+            self._end += char
+        elif char in _CLOSERS and self._end and not self._space:
+            self._end += char
+        elif char.isspace():
+            self._space += char
+        else:
+            self._text(char)
+
+    def _extend_bracket(self, char: str) -> bool:
+        if char in _IN_MARKER and len(self._bracket) < _LONGEST_MARKER:
+            self._bracket += char
+            return True
+        if char != "]" or not _NUMBER.search(self._bracket):
+            return False
+        marker, self._bracket = f"{self._bracket}]", ""
+        self._marker(marker)
+        return True
+
+    def _marker(self, marker: str) -> None:
+        """The numbers that resolve, in front of an end mark that was held back."""
+        numbers = [int(number) for number in _NUMBER.findall(marker)]
+        known = [number for number in numbers if number in self._numbers]
+        touches_word = not (self._end or self._space) and self._sentence[-1:].isalnum()
+        if not known and touches_word:
+            self._text(marker)  # an index in code, such as list[0]
+            return
+        new = [number for number in dict.fromkeys(known) if number not in self._cited]
+        if new:
+            self._out.append(self._space if self._space and not self._end else " " * (not touches_word))
+            self._out += [f"[{number}]" for number in new]
+            self._cited.update(new)
+            self._space = ""
+        else:
+            self._space = self._space.rstrip(" \t")
+
+    def _text(self, text: str) -> None:
+        self._flush()
+        self._out.append(text)
+        self._sentence += text
+
+    def _flush(self, *, final: bool = False) -> None:
+        """Something other than white space follows, or nothing at all."""
+        end, space = self._end, self._space
+        self._end = self._space = ""
+        if final or self._ends_sentence(end, space):
+            self._close()
+            self._out.append(end + space)
+        elif end or space:
+            self._out.append(end + space)
+            self._sentence += end + space
+
+    def _ends_sentence(self, end: str, space: str) -> bool:
+        if "\n" in space or not _ENDS_WITHOUT_SPACE.isdisjoint(end):
+            return True
+        return bool(end and space) and is_end(self._sentence, end)
+
+    def _close(self) -> None:
+        sentence = self._sentence.strip()
+        if terms(sentence) and not sentence.endswith(":"):
+            number = next(iter(self._cited), None) or self._support.best(sentence)
+            if number is None:
+                self.unsupported.append(sentence)
+            else:
+                self.supported += 1
+            if number is not None and not self._cited and self._adding:
+                self._out.append(f" [{number}]")
+                self._cited.add(number)
+        self._used |= self._cited
+        self._sentence = ""
+        self._cited = set()
+
+
+def sources_of(passages: Sequence[Passage]) -> list[Source]:
+    """Numbered from 1 in the order of the evidence."""
+    return [Source(number, _title(passage), passage.text) for number, passage in enumerate(passages, 1)]
+
+
+def _title(passage: Passage) -> str:
+    parts = [passage.title, *(part for part in passage.heading_path if part != passage.title)]
+    return " > ".join(part for part in parts if part)
+
+
+def citation_of_passage(number: int, passage: Passage) -> Citation:
+    return Citation(
+        number=number,
+        kind="passage",
+        title=_title(passage),
+        source=passage.source,
+        chunk_id=passage.chunk_id,
+        document_id=passage.document_id,
+    )

@@ -1,0 +1,161 @@
+"""The prompt, within a number of tokens. What stays the same comes first, so that a prefix cache holds it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from contracts import Rows, Turn
+from contracts.errors import ContextOverflow
+from workers.engines import Message
+from workers.generation import sentences
+from workers.generation.rows_text import rows_table, show
+from workers.generation.support import Source, Support
+
+SYSTEM = (
+    "You answer questions from numbered sources: passages of documents and rows of a database. "
+    "Use only what they say. Put the number of the source in brackets behind each statement, like [1]. "
+    "If the sources do not hold the answer, say that you could not find it in them. "
+    "Answer in the language of the question, briefly, without an introduction."
+)
+SMALL_SYSTEM = "You answer questions about a text in one short sentence."
+
+_TOKENS_A_MESSAGE = 8
+_HISTORY_SHARE = 0.25
+_ROWS_SHARE = 0.6
+_FOCUS_SENTENCES = 4
+
+CountTokens = Callable[[str], int]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What an answer is written from; `rows_number` is the number that cites the rows."""
+
+    question: str
+    sources: tuple[Source, ...] = ()
+    rows: Rows | None = None
+    rows_number: int = 0
+    history: tuple[Turn, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prompt:
+    messages: tuple[Message, ...]
+    sources: tuple[Source, ...]
+    tokens: int
+
+
+def build(material: Material, *, limit: int, count: CountTokens) -> Prompt:
+    """The lowest-ranked evidence is left out first; the last that is kept ends with a whole sentence.
+
+    Raises: ContextOverflow: the question alone exceeds `limit` tokens.
+    """
+    question = f"Question: {material.question}"
+    fixed = count(SYSTEM) + count(question) + 2 * _TOKENS_A_MESSAGE
+    left = _room(limit, fixed, material.question)
+    table = _fit_rows(material, int(left * _ROWS_SHARE), count)
+    left -= count(table) if table else 0
+    history = _fit_history(material.history, int(left * _HISTORY_SHARE), count)
+    left -= sum(_cost(message, count) for message in history)
+    sources = _fit_sources(material.sources, left, count)
+    evidence = [_passage(source) for source in sources] + ([table] if table else [])
+    content = "\n\n".join([*evidence, question])
+    messages = (Message("system", SYSTEM), *history, Message("user", content))
+    return Prompt(messages, sources, sum(_cost(message, count) for message in messages))
+
+
+def build_small(material: Material, *, limit: int, count: CountTokens) -> Prompt:
+    """For a model of some hundred million parameters: the few sentences nearest to the question."""
+    ranked = Support(material.sources).rank(material.question)[:_FOCUS_SENTENCES]
+    question = f"Question: {material.question}\nAnswer with words from the text."
+    left = _room(limit, count(SMALL_SYSTEM) + count(question) + 2 * _TOKENS_A_MESSAGE, material.question)
+    kept: list[str] = []
+    for sentence in ranked:
+        left -= count(sentence.text) + 1
+        if left < 0:
+            break
+        kept.append(sentence.text)
+    content = f"Text: {' '.join(kept)}\n\n{question}"
+    messages = (Message("system", SMALL_SYSTEM), Message("user", content))
+    sources = tuple(s for s in material.sources if any(r.source is s and r.text in kept for r in ranked))
+    return Prompt(messages, sources, sum(_cost(message, count) for message in messages))
+
+
+def rows_source(material: Material, *, max_rows: int) -> list[Source]:
+    """The rows as a source, against which sentences of the answer are held."""
+    rows = material.rows
+    if rows is None or rows.statement is None:
+        return []
+    return [Source(material.rows_number, rows.statement, rows_table(rows, max_rows=max_rows))]
+
+
+def _room(limit: int, fixed: int, question: str) -> int:
+    if fixed >= limit:
+        raise ContextOverflow(
+            f"The question of {len(question)} characters needs {fixed} of {limit} prompt tokens; "
+            "nothing is left for evidence."
+        )
+    return limit - fixed
+
+
+def _cost(message: Message, count: CountTokens) -> int:
+    return count(message.content) + _TOKENS_A_MESSAGE
+
+
+def _passage(source: Source) -> str:
+    text = source.text.strip()
+    return f"[{source.number}] {source.title}: {text}" if source.title else f"[{source.number}] {text}"
+
+
+def _fit_sources(sources: Sequence[Source], limit: int, count: CountTokens) -> tuple[Source, ...]:
+    kept: list[Source] = []
+    for source in sources:
+        used = count(_passage(source)) + 2
+        if used > limit:
+            shorter = _first_sentences(source, limit, count)
+            return (*kept, shorter) if shorter else tuple(kept)
+        kept.append(source)
+        limit -= used
+    return tuple(kept)
+
+
+def _first_sentences(source: Source, limit: int, count: CountTokens) -> Source | None:
+    left = limit - count(_passage(Source(source.number, source.title, ""))) - 2
+    end = 0
+    for sentence in sentences.split(source.text):
+        left -= count(sentence) + 1
+        if left < 0:
+            break
+        end = source.text.index(sentence, end) + len(sentence)
+    return Source(source.number, source.title, source.text[:end]) if end else None
+
+
+def _fit_rows(material: Material, limit: int, count: CountTokens) -> str:
+    """The statement and as many rows as fit."""
+    rows = material.rows
+    if rows is None or rows.statement is None:
+        return ""
+    head = f"[{material.rows_number}] Rows of the database, by the statement {rows.statement}\n"
+    average = max(1, count(" ".join(show(value) for row in rows.rows[:5] for value in row)) // 5 + 4)
+    shown = min(len(rows.rows), max(1, (limit - count(head)) // average))
+    while True:
+        table = head + rows_table(rows, max_rows=shown)
+        if count(table) <= limit or shown <= 1:
+            break
+        shown = shown * 2 // 3
+    rest = len(rows.rows) - shown
+    more = "There are more rows than these." if rows.truncated or rest else ""
+    return f"{table}\n{more}".rstrip() if rows.rows else f"{head}No rows match."
+
+
+def _fit_history(history: Sequence[Turn], limit: int, count: CountTokens) -> tuple[Message, ...]:
+    """The latest turns that fit, oldest first; a conversation for a model starts with the user."""
+    kept: list[Message] = []
+    for turn in reversed(history):
+        message = Message(turn.role, turn.content)
+        limit -= _cost(message, count)
+        if limit < 0:
+            break
+        kept.insert(0, message)
+    while kept and kept[0].role == "assistant":
+        kept.pop(0)
+    return tuple(kept)

@@ -1,0 +1,54 @@
+"""Words that carry content, made comparable, and how much each tells."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from workers.catalogue.words import fold, root, word_set
+
+_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|\w+")
+_NO_SPACES = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_STOP = word_set(
+    """a about above after again all also although am an and any are as at be became because been before being
+    below between both but by can could did do does doing down during each either else ever every few
+    for from further get give got had has have having he her here hers him his how however i if in into
+    is it its itself just kind know let like list make many may me might more most much must my no nor
+    not now of off often on once one only or other our out over own per please same say says shall she
+    should show so some such tell than that the their them then there these they this those through to
+    too type under until up upon us use used uses using very was we were what when where which while who
+    whom whose why will with within without would yet you your"""
+)
+
+
+def terms(text: str) -> list[str]:
+    """Content words in order, folded and cut to a root; numbers without separators of thousands."""
+    found: list[str] = []
+    for token in _TOKEN.findall(fold(text)):
+        if token[0].isdigit():
+            found.append(token.replace(",", ""))
+        elif _NO_SPACES.search(token):
+            found += [token[at : at + 2] for at in range(max(1, len(token) - 1))]
+        elif token not in _STOP:
+            found.append(root(token.split("'")[0].split("\u2019")[0]))
+    return found
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How rare a term is in the evidence: ln(1 + texts / texts with the term), as BM25 weighs words."""
+
+    frequency: Counter[str]
+    texts: int
+
+    @classmethod
+    def over(cls, texts: Iterable[Sequence[str]]) -> "Weights":
+        sets = [set(text) for text in texts]
+        return cls(Counter(term for found in sets for term in found), len(sets))
+
+    def __call__(self, term: str) -> float:
+        return math.log(1 + (self.texts + 1) / (self.frequency[term] + 1))
+
+    def total(self, found: Iterable[str]) -> float:
+        return math.fsum(self(term) for term in found)
