@@ -62,3 +62,13 @@ async def test_a_store_that_is_away_is_flushed_after_the_next_document():
     flusher.wrote()
     await store.reaches(2)
     await stop(running)
+
+
+async def test_what_a_store_that_was_away_missed_is_flushed_at_the_end():
+    store = Store(away=True)
+    flusher = Flusher(store, documents=100, idle_s=0.02)
+    running = asyncio.create_task(flusher.run())
+    flusher.wrote()
+    await store.reaches(1)
+    await stop(running)
+    assert store.flushes == 2

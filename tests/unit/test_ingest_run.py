@@ -10,26 +10,28 @@ from contracts.errors import InvalidDocument, QueueFull
 
 
 class Workers:
-    """Answers each published document through a queue, as workers behind a bus would."""
+    """Answers each published document through a queue a little later, as workers behind a bus would."""
 
-    def __init__(self, *, silent: bool = False, hold: int = 0) -> None:
+    def __init__(self, *, silent: bool = False) -> None:
         self.outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
         self.published: list[str] = []
         self.most_waiting = 0
         self._silent = silent
-        self._hold = hold
-        self._held: list[Outcome] = []
+        self._waiting = 0
 
     async def publish(self, document: Document) -> None:
         if document.id == "full":
             raise QueueFull("INGEST holds 10 documents.")
         self.published.append(document.id)
+        self._waiting += 1
+        self.most_waiting = max(self.most_waiting, self._waiting)
+        if not self._silent:
+            asyncio.get_running_loop().call_later(0.02, self._answer, document)
+
+    def _answer(self, document: Document) -> None:
+        self._waiting -= 1
         status = "deleted" if document.action == "delete" else "indexed"
-        self._held.append(Outcome(document_id=document.id, status=status, chunks=2))
-        self.most_waiting = max(self.most_waiting, len(self._held))
-        if not self._silent and len(self._held) > self._hold:
-            while self._held:
-                self.outcomes.put_nowait(self._held.pop())
+        self.outcomes.put_nowait(Outcome(document_id=document.id, status=status, chunks=2))
 
     async def listen(self) -> AsyncIterator[Outcome]:
         yield Outcome(document_id="of-somebody-else", status="failed")
@@ -81,14 +83,14 @@ async def test_failures_of_reader_and_publisher_are_reported_and_the_rest_goes_o
 
 
 async def test_no_more_documents_are_in_flight_than_allowed():
-    workers = Workers(hold=3)
+    workers = Workers()
     summary = await run(workers, named(*(f"d{n}" for n in range(20))), in_flight=4)
     assert summary.indexed == 20
     assert workers.most_waiting == 4
 
 
 async def test_the_same_id_twice_waits_for_two_outcomes():
-    assert (await run(Workers(), named("a", "a"))).indexed == 2
+    assert (await run(Workers(), named("a", "a"), silence_s=2.0)).indexed == 2
 
 
 async def test_workers_that_never_report_end_the_wait_with_a_remedy():
