@@ -109,7 +109,7 @@ class SchemaIndex:
 
     def phrase(self, words: list[str] | tuple[str, ...]) -> tuple[Target, ...]:
         """Entities and columns that a phrase names exactly, up to plural and word boundaries."""
-        return self._names.get(key_of(words), ())
+        return self._names.get(key_of([part for word in words for part in split_identifier(word)]), ())
 
     def named(self, key: str) -> tuple[Target, ...]:
         """As `phrase`, for a phrase that went through `key_of`."""

@@ -289,7 +289,8 @@ def _named_column(
 ) -> tuple[ColumnRef, int, int, bool] | None:
     """The column named beside a value; the last part: whether it is surely that one."""
     left = reading.previous_mention(start, _IS | _NEGATIONS, reach=5)
-    if left is not None and left.kind in ("column", "name", "id") and left.last - 1 not in reading.used:
+    named = left is not None and left.kind in ("column", "name", "id") and not left.weak
+    if left is not None and named and left.last - 1 not in reading.used:
         ref = _column_ref(resolver, left, before=True)
         gap = [reading.word(here) for here in range(left.last, start)]
         if ref is not None and not {"of", "in", "by", "with"} & set(gap):

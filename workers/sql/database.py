@@ -15,6 +15,7 @@ import asyncpg
 
 from contracts.errors import DependencyUnavailable, InvalidName, Misconfigured, SchemaChanged
 from contracts.event import Scalar
+from workers.catalogue.connection import ReaderConnection
 from workers.sql.failures import StatementFailed, StatementTimeout
 
 if TYPE_CHECKING:
@@ -80,11 +81,13 @@ class Database:
                 timeout=_CONNECT_TIMEOUT_S,
                 # PostgreSQL's own timeout comes first; this one is for a server that stopped answering.
                 command_timeout=statement_timeout_s + 2.0,
+                connection_class=ReaderConnection,
                 server_settings={
                     "default_transaction_read_only": "on",
                     "statement_timeout": str(int(statement_timeout_s * 1_000)),
                     "idle_in_transaction_session_timeout": str(int((statement_timeout_s + 10) * 1_000)),
                     "standard_conforming_strings": "on",
+                    "jit": "off",
                     "application_name": "askfleet-sql",
                 },
             )

@@ -27,7 +27,7 @@ SOFT_WORDS = word_set(
     own owned there's including include following given based order ordered sorted year years date dates today
     inclusive per by split grouped group top first last people person someone anyone one ones kind kinds sort type
     well along together alongside across among within during since until value values amount level have has had
-    return lists come comes came happen happened take taken took assigned assign go goes ask"""
+    return lists come comes came happen happened take taken took assigned assign go goes ask placed filed released issued submitted performed handled done published"""
 )
 _ALL_WORDS = word_set("information info details detail everything fields attributes")
 _DATE_WORDS = word_set("date dates")
