@@ -1,7 +1,7 @@
 """Citations in streamed text: resolved, dropped or added, the same for every way of cutting the text."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.generation.citations import CitedText
@@ -97,6 +97,7 @@ def test_only_what_is_undecided_is_held_back() -> None:
     assert cited.feed("] is") == " [1] is"
 
 
+@settings(deadline=None)
 @given(parts=PARTS, data=st.data())
 def test_any_way_of_cutting_the_stream_gives_the_same_text(parts: list[str], data: st.DataObject) -> None:
     text = "".join(parts)
@@ -111,6 +112,7 @@ def test_any_way_of_cutting_the_stream_gives_the_same_text(parts: list[str], dat
     assert (out + tail, numbers) == whole(text)
 
 
+@settings(deadline=None)
 @given(parts=PARTS, cut=st.integers(min_value=0, max_value=200))
 def test_a_text_taken_over_after_any_delta_ends_the_same(parts: list[str], cut: int) -> None:
     """What the first attempt held back is not published: the engine writes it again for the second."""

@@ -5,7 +5,7 @@ import time
 from contextlib import aclosing
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.errors import ContextOverflow
@@ -52,6 +52,7 @@ async def test_with_zero_time_all_tokens_leave_in_one_piece_unless_a_piece_is_li
     assert len(await pieces_of(limited, request())) == 65
 
 
+@settings(deadline=None)
 @given(cut=st.integers(min_value=0, max_value=500))
 def test_continues_any_prefix_as_if_never_interrupted(cut: int) -> None:
     async def check() -> None:

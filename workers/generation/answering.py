@@ -10,7 +10,7 @@ from workers.generation import sentences
 from workers.generation.citations import CitedText, citation_of_passage
 from workers.generation.plan import Plan, plan
 from workers.generation.prompt import Material, build, build_small, rows_source
-from workers.generation.quoting import departs, faithful, quote
+from workers.generation.quoting import departs, faithful, quote, rest_of_quote
 from workers.generation.record import Record, read
 from workers.generation.settings import GenerationSettings
 from workers.generation.support import Ranked, Support
@@ -113,8 +113,9 @@ class _Answer:
             prompt.messages, max_tokens=left, prefix=written, request_id=self._record.query.id
         )
         self._prompt_tokens = prompt.tokens
-        async for text in self._stream(request):
-            yield text
+        async with aclosing(self._stream(request)) as texts:
+            async for text in texts:
+                yield text
 
     async def _stream(self, request: GenerationRequest) -> AsyncGenerator[_Text, None]:
         self._model = self._engine.name
@@ -127,10 +128,7 @@ class _Answer:
                 yield _Text(piece.text, piece.tokens)
 
     async def _quoted(self, material: Material, written: str, *, ask: bool) -> AsyncGenerator[_Text, None]:
-        """The model's sentence if it is faithful to the evidence, else the evidence's own sentences.
-
-        Each quoted sentence leaves whole, so a text that an earlier attempt began tells where it stopped.
-        """
+        """The model's sentence if it is faithful to the evidence, else the evidence's own sentences."""
         support = Support(material.sources)
         ranked = support.rank(material.question)
         if ask and not written and ranked:
@@ -139,11 +137,8 @@ class _Answer:
                 yield sentence
                 return
             yield _Text("", sentence.tokens)
-        chosen = quote(ranked)
-        published = len(sentences.split(written))
-        for place, part in enumerate(chosen):
-            if place >= published:
-                yield _Text((" " if place else "") + _ended(part.text))
+        for text in rest_of_quote(quote(ranked), written):
+            yield _Text(text)
 
     async def _checked(self, material: Material, best: Ranked, support: Support) -> _Text:
         """The model's first sentence; without text when it is not faithful: then the model stops at once."""
@@ -200,10 +195,6 @@ class _Answer:
 def _rest(fixed: str, published: str) -> str:
     """What of a fixed text is not published yet."""
     return fixed[len(published) :] if fixed.startswith(published) else ""
-
-
-def _ended(sentence: str) -> str:
-    return sentence if sentence[-1:] in ".!?\u2026\u3002\uff01\uff1f:" else f"{sentence}."
 
 
 def _citation(record: Record, number: int) -> Citation:

@@ -1,5 +1,6 @@
 """Answers in the words of the evidence, for models too small to be trusted with their own."""
 
+import re
 from collections.abc import Sequence
 
 from workers.generation.support import Ranked, Support
@@ -10,6 +11,8 @@ from workers.generation.terms import terms
 _NEARLY = 0.7
 _MIN_NEW_WORDS = 2
 _MIN_OF_QUOTE = 0.5
+_ENDS = (".", "!", "?", ":", "\u2026", "\u3002", "\uff01", "\uff1f")
+_MARKER = re.compile(r"\s?\[\d{1,3}\]")
 
 
 def quote(ranked: Sequence[Ranked]) -> list[Ranked]:
@@ -18,6 +21,28 @@ def quote(ranked: Sequence[Ranked]) -> list[Ranked]:
     if len(ranked) > 1 and ranked[1].score >= _NEARLY * ranked[0].score:
         chosen.append(ranked[1])
     return sorted(chosen, key=lambda r: (r.source.number, r.position))
+
+
+def rest_of_quote(chosen: Sequence[Ranked], written: str) -> list[str]:
+    """The quoted sentences behind `written`, which an earlier attempt published with citations added.
+
+    When that is no part of the quote it is a model's sentence, whose end mark may be missing.
+    """
+    plain = _MARKER.sub("", written)
+    whole = [_ended(_MARKER.sub("", ranked.text)) for ranked in chosen]
+    quoted = " ".join(whole)
+    if not quoted.startswith(plain):
+        return [] if plain.endswith(_ENDS) else ["."]
+    rest: list[str] = []
+    for place, sentence in enumerate(whole):
+        text = f" {sentence}" if place else sentence
+        rest.append(text[len(plain) :])
+        plain = plain[len(text) :]
+    return [text for text in rest if text]
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith(_ENDS) else f"{sentence}."
 
 
 def departs(text: str, question: str, best: Ranked) -> bool:

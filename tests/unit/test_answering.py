@@ -1,0 +1,209 @@
+"""From a log to an answer, with the simulated engine."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from contracts import Accepted, Delta, Done, Event, Evidence, Passage, Query, Route, Routed, Rows
+from contracts.errors import PermanentError
+from workers.engines import SimulatedEngine, Timing
+from workers.generation.answering import write_answer
+from workers.generation.settings import GenerationSettings
+
+QUESTION = "How long are messages kept in a stream?"
+PASSAGES = (
+    Passage(
+        chunk_id="c1",
+        document_id="d1",
+        title="Streams",
+        source="streams.md",
+        text="A stream keeps messages until a limit is reached. By default messages are kept for ever.",
+        score=1.0,
+    ),
+    Passage(
+        chunk_id="c2",
+        document_id="d2",
+        title="Consumers",
+        source="consumers.md",
+        text="A consumer remembers what was delivered.",
+        score=0.5,
+    ),
+)
+ROWS = Rows(statement="SELECT count(*)", columns=("messages",), rows=((42,),))
+unhurried = effort(deadline=None, max_examples=45)
+ONE_BY_ONE = Timing(first_token_s=0, interval_s=0, answer_tokens=40, piece_tokens=1)
+
+
+def log(route: Route, *evidence: Event, question: str = QUESTION, **query: Any) -> list[Event]:
+    asked = Query(id="q1", question=question, **query)
+    return [
+        Accepted(index=1, tenant="acme", query=asked, deadline=1),
+        Routed(index=2, route=route, confidence=0.9),
+        *evidence,
+    ]
+
+
+def settings(**values: Any) -> GenerationSettings:
+    return GenerationSettings.model_validate({"engine": {"kind": "simulated"}, **values})
+
+
+def engine() -> SimulatedEngine:
+    return SimulatedEngine(ONE_BY_ONE)
+
+
+async def answer(events: Sequence[Event], **values: Any) -> tuple[list[Delta], Done]:
+    made = [event async for event in write_answer(events, engine=engine(), settings=settings(**values))]
+    *deltas, done = made
+    assert isinstance(done, Done)
+    assert done.text == "".join(d.text for d in [*events, *deltas] if isinstance(d, Delta))
+    return [delta for delta in deltas if isinstance(delta, Delta)], done
+
+
+async def test_a_documents_answer_streams_and_cites_its_passages() -> None:
+    deltas, done = await answer(log(Route.DOCUMENTS, Evidence(passages=PASSAGES)))
+    assert len(deltas) > 20
+    assert sum(delta.tokens for delta in deltas) >= 39
+    assert done.answered
+    assert [citation.source for citation in done.citations] == ["streams.md", "consumers.md"]
+    assert done.usage.completion_tokens == 40
+    assert done.model == "simulated"
+
+
+async def test_the_first_token_is_not_held_back() -> None:
+    stream = write_answer(
+        log(Route.DOCUMENTS, Evidence(passages=PASSAGES)), engine=engine(), settings=settings()
+    )
+    first = await anext(stream)
+    assert isinstance(first, Delta)
+    assert first.tokens == 1
+    await stream.aclose()
+
+
+@pytest.mark.parametrize("style", ["write", "check", "quote"])
+@unhurried
+@given(published=st.integers(min_value=0, max_value=40))
+def test_an_answer_taken_over_after_any_delta_ends_as_the_uninterrupted_one(
+    style: str, published: int
+) -> None:
+    events = log(Route.BOTH, Evidence(passages=PASSAGES), ROWS)
+
+    async def check() -> None:
+        deltas, done = await answer(events, answer_style=style)
+        _, continued = await answer([*events, *deltas[:published]], answer_style=style)
+        assert continued.text == done.text
+        assert continued.citations == done.citations
+
+    asyncio.run(check())
+
+
+@unhurried
+@given(published=st.integers(min_value=0, max_value=60))
+def test_rows_in_doubt_come_last_also_after_a_takeover(published: int) -> None:
+    events = log(Route.BOTH, Evidence(passages=PASSAGES), ROWS.model_copy(update={"confidence": "low"}))
+
+    async def check() -> None:
+        deltas, done = await answer(events)
+        assert done.text.index("The messages is 42 [3].") > done.text.index("stream keeps")
+        _, continued = await answer([*events, *deltas[:published]])
+        assert continued.text == done.text
+
+    asyncio.run(check())
+
+
+async def test_rows_are_worded_by_the_platform_without_engine_time() -> None:
+    deltas, done = await answer(log(Route.SQL, ROWS))
+    assert [delta.text for delta in deltas] == ["The messages is 42 [1]."]
+    assert deltas[0].tokens == 0
+    assert (done.citations[0].kind, done.citations[0].source) == ("rows", "SELECT count(*)")
+    assert done.usage.prompt_tokens == 0
+    assert done.answered
+
+
+async def test_rows_are_worded_by_the_engine_on_request() -> None:
+    deltas, done = await answer(log(Route.SQL, ROWS), rows_answer="engine")
+    assert len(deltas) > 20
+    assert done.citations[0].kind == "rows"
+
+
+async def test_evidence_that_does_not_carry_the_question_gives_an_honest_reply() -> None:
+    unrelated = log(
+        Route.DOCUMENTS, Evidence(passages=PASSAGES), question="Who won the cup in Montevideo in 1930?"
+    )
+    deltas, done = await answer(unrelated)
+    assert not done.answered
+    assert done.text.startswith("I could not find this in the documents")
+    assert "Streams" in done.text
+    assert len(deltas) == 1
+    _, empty = await answer(log(Route.DOCUMENTS, Evidence()))
+    assert not empty.answered
+
+
+async def test_a_question_that_no_statement_fits_says_so() -> None:
+    _, done = await answer(log(Route.SQL, Rows(reason="no table holds weather", confidence="none")))
+    assert not done.answered
+    assert "no table holds weather" in done.text
+
+
+async def test_both_without_rows_is_the_documents_answer() -> None:
+    _, done = await answer(log(Route.BOTH, Evidence(passages=PASSAGES), Rows(confidence="none")))
+    assert done.answered
+    assert "database" not in done.text
+
+
+@pytest.mark.parametrize(
+    ("question", "words", "answered"),
+    [
+        ("Hello there", "Hello", True),
+        ("What can you do?", "documents", True),
+        ("thanks!", "welcome", True),
+        ("Write me a poem about spring", "can't help", False),
+    ],
+)
+async def test_small_talk_gets_a_direct_reply(question: str, words: str, answered: bool) -> None:
+    _, done = await answer(log(Route.DIRECT, question=question))
+    assert words in done.text
+    assert done.answered is answered
+
+
+async def test_a_quote_holds_the_sentence_that_answers() -> None:
+    _, done = await answer(log(Route.DOCUMENTS, Evidence(passages=PASSAGES)), answer_style="quote")
+    assert "messages are kept for ever [1]." in done.text
+    assert done.usage.prompt_tokens == 0
+
+
+async def test_a_checked_answer_is_never_what_the_evidence_does_not_say() -> None:
+    """The simulated engine strings words together: such a text is not let through."""
+    _, done = await answer(log(Route.DOCUMENTS, Evidence(passages=PASSAGES)), answer_style="check")
+    plain = done.text.replace(" [1]", "").replace(" [2]", "")
+    assert all(sentence in " ".join(p.text for p in PASSAGES) for sentence in plain.split(". "))
+    assert done.usage.prompt_tokens > 0
+
+
+async def test_max_tokens_counts_what_an_earlier_attempt_spent() -> None:
+    events = log(Route.DOCUMENTS, Evidence(passages=PASSAGES), max_tokens=10)
+    deltas, done = await answer(events)
+    assert done.finish_reason == "length"
+    _, continued = await answer([*events, *deltas[:4]])
+    assert continued.text == done.text
+    assert continued.usage.completion_tokens == 10
+
+
+async def test_closing_the_answer_frees_the_engine() -> None:
+    running = SimulatedEngine(Timing(first_token_s=0, interval_s=10))
+    stream = write_answer(
+        log(Route.DOCUMENTS, Evidence(passages=PASSAGES)), engine=running, settings=settings()
+    )
+    await anext(stream)
+    assert running.in_flight() == 1
+    await stream.aclose()
+    assert running.in_flight() == 0
+
+
+async def test_a_log_without_its_query_is_a_permanent_error() -> None:
+    with pytest.raises(PermanentError, match="no accepted event"):
+        await answer([ROWS])
