@@ -121,7 +121,9 @@ def _shares(words: tuple[str, ...], links: Links | None, documents: Vocabulary |
         in_documents = documents is not None and documents.count(term) > 0
         in_schema = word in linked
         totals[2 if in_schema and in_documents else 0 if in_schema else 1 if in_documents else 3] += weight
-    total = sum(totals) or 1.0
+    total = sum(totals)
+    if total == 0.0:
+        return (0.0, 0.0, 0.0, 1.0)
     return tuple(share / total for share in totals)
 
 

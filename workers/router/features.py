@@ -1,7 +1,7 @@
 """The text of a question as numbers.
 
-Letter case, punctuation, accents and repeated spaces are gone before anything is counted, and no length enters: how a
-question is typed must not decide where it goes.
+Letter case, punctuation, accents and repeated spaces are gone before anything is counted, and no length
+enters: how a question is typed must not decide where it goes.
 """
 
 import re

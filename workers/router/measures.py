@@ -20,8 +20,8 @@ _BINS = 10
 class Report:
     """`accuracy` takes the likeliest class; `effective` counts `both` as right where evidence is needed.
 
-    `low` and `high` bound the accuracy at 95 % (E. B. Wilson's interval, 1927); `calibration_error` is the mean
-    gap between stated and observed share of hits, over ten bins of confidence.
+    `low` and `high` bound the accuracy at 95 % (E. B. Wilson's interval, 1927); `calibration_error` is the
+    mean gap between stated and observed share of hits, over ten bins of confidence.
     """
 
     examples: int

@@ -11,14 +11,14 @@ from workers.router.features import CHAR_BUCKETS, SKELETON_BUCKETS, WORD_BUCKETS
 Floats = npt.NDArray[np.float64]
 SKELETON_START = WORD_BUCKETS + CHAR_BUCKETS
 BUCKETS = SKELETON_START + SKELETON_BUCKETS
+Counted = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+"""Buckets and what stands in them, as `features.hashed` gives it."""
 _STARTS = np.array([WORD_BUCKETS, SKELETON_START])
 
 
-def weighted(
-    found: Sequence[str], rarity: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def weighted(counted: Counted, rarity: npt.NDArray[np.float32]) -> Counted:
     """Buckets and weights; words, letters and skeleton each have length one, so that none drowns another."""
-    buckets, counts = hashed(found)
+    buckets, counts = counted
     values = counts * rarity[buckets]
     blocks = np.searchsorted(_STARTS, buckets, side="right")
     lengths = np.sqrt(np.bincount(blocks, np.square(values), minlength=len(_STARTS) + 1))
@@ -38,5 +38,8 @@ class NgramScorer:
     offset: npt.NDArray[np.float32]
 
     def scores(self, found: Sequence[str]) -> Floats:
-        buckets, values = weighted(found, self.rarity)
+        return self.scores_of(hashed(found))
+
+    def scores_of(self, counted: Counted) -> Floats:
+        buckets, values = weighted(counted, self.rarity)
         return np.asarray(values @ self.weights[buckets] + self.offset, dtype=np.float64)

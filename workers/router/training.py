@@ -26,11 +26,11 @@ from workers.router import patterns as pattern_file
 from workers.router import synth
 from workers.router.calibration import Calibration
 from workers.router.evidence import Catalogue, gather
-from workers.router.features import FEATURE_VERSION, words
+from workers.router.features import FEATURE_VERSION, hashed, words
 from workers.router.forest import Forest
 from workers.router.measures import Report, measure
 from workers.router.model import CLASSES, RouterModel, Stage, grounded_row, text_row
-from workers.router.ngrams import BUCKETS, SKELETON_START, NgramScorer, weighted
+from workers.router.ngrams import BUCKETS, SKELETON_START, Counted, NgramScorer, weighted
 from workers.router.patterns import Patterns
 from workers.router.synth import Example, Label
 
@@ -79,6 +79,7 @@ def train(
     *,
     seed: int = 7,
     scale: float = 1.0,
+    trees: int = TREES,
     leave_sources_out: bool = False,
 ) -> Trained:
     """Train on synthesised questions and, if there are any, on collected ones.
@@ -87,6 +88,7 @@ def train(
         examples: questions with known routes, such as exported tickets or feedback.
         connected: catalogues that the router will decide for; each gives questions of its own.
         scale: multiplies the number of synthesised questions.
+        trees: of each of the two forests; fewer are faster and coarser.
         leave_sources_out: also measure each source of `examples` with a model that has seen none of it.
     """
     rng = random.Random(seed)  # noqa: S311 -- variety, not secrecy
@@ -95,9 +97,10 @@ def train(
     grounded = _grounded(patterns, connected, rng, scale)
     own = [item.example for item in grounded if item.example.source.startswith("connected")]
     everything = [*general, *own, *examples]
-    scorer, text, unseen = _train_text(everything, seed)
+    scorer, text, unseen = _train_text(everything, seed, trees)
     known = {id(item): row for item, row in zip(everything, unseen, strict=True)}
-    stage, of_grounded = _train_grounded(grounded, known, scorer, text, seed)
+    rows = _grounded_rows(grounded, known, scorer, text)
+    stage, of_grounded = _train_grounded([item.example for item in grounded], rows, _forest(seed, trees))
     report = measure(unseen, _numbers(everything), text.threshold, [item.source for item in everything])
     model = _model(
         scorer, text, stage, connected, {**report.summary("text"), **of_grounded.summary("grounded")}
@@ -131,31 +134,29 @@ def read_examples(path: Path) -> list[Example]:
 
 def fit_text(examples: Sequence[Example], seed: int) -> tuple[NgramScorer, Stage]:
     """The text part alone, as `train` makes it."""
-    scorer, stage, _ = _train_text(examples, seed)
+    scorer, stage, _ = _train_text(examples, seed, TREES)
     return scorer, stage
 
 
-def _train_text(examples: Sequence[Example], seed: int) -> tuple[NgramScorer, Stage, Floats]:
+def _train_text(examples: Sequence[Example], seed: int, trees: int) -> tuple[NgramScorer, Stage, Floats]:
     found = [words(example.text) for example in examples]
+    counted = [hashed(spoken) for spoken in found]
     labels = _numbers(examples)
     folds = _folds([example.group for example in examples], seed)
     scores = np.zeros((len(found), 2 * len(CLASSES)))
     for held in folds:
-        scorer = _fit_scorer([found[i] for i in _others(held, len(found))], labels[_others(held, len(found))])
-        scores[held] = [scorer.scores(found[i]) for i in held]
-    rows = np.array([text_row(words_of, row) for words_of, row in zip(found, scores, strict=True)])
-    stage, unseen = _fit_stage(rows, labels, folds, seed)
-    return _fit_scorer(found, labels), stage, unseen
+        others = _others(held, len(found))
+        scorer = _fit_scorer([counted[i] for i in others], labels[others])
+        scores[held] = [scorer.scores_of(counted[i]) for i in held]
+    rows = np.array([text_row(spoken, row) for spoken, row in zip(found, scores, strict=True)])
+    stage, unseen = _fit_stage(rows, labels, folds, _forest(seed, trees))
+    return _fit_scorer(counted, labels), stage, unseen
 
 
-def _train_grounded(
-    items: Sequence[Grounded],
-    known: dict[int, Floats],
-    scorer: NgramScorer,
-    text: Stage,
-    seed: int,
-) -> tuple[Stage, Report]:
-    """`known` are text probabilities of examples from a model that has not seen them."""
+def _grounded_rows(
+    items: Sequence[Grounded], known: dict[int, Floats], scorer: NgramScorer, text: Stage
+) -> Floats:
+    """`known` are text probabilities of examples, by identity, from a model that has not seen them."""
     rows = []
     for item in items:
         evidence = gather(words(item.example.text), item.catalogue)
@@ -163,23 +164,31 @@ def _train_grounded(
         if by_text is None:
             by_text = text.probabilities(text_row(evidence.words, scorer.scores(evidence.words)))
         rows.append(grounded_row(evidence, by_text))
-    labels = _numbers([item.example for item in items])
-    folds = _folds([item.example.group for item in items], seed)
-    stage, unseen = _fit_stage(np.array(rows), labels, folds, seed)
-    return stage, measure(unseen, labels, stage.threshold, [item.example.source for item in items])
+    return np.array(rows)
 
 
-def _fit_stage(rows: Floats, labels: Labels, folds: list[Labels], seed: int) -> tuple[Stage, Floats]:
+def _train_grounded(
+    examples: Sequence[Example], rows: Floats, forest: RandomForestClassifier
+) -> tuple[Stage, Report]:
+    labels = _numbers(examples)
+    folds = _folds([example.group for example in examples], int(forest.random_state))
+    stage, unseen = _fit_stage(rows, labels, folds, forest)
+    return stage, measure(unseen, labels, stage.threshold, [example.source for example in examples])
+
+
+def _fit_stage(
+    rows: Floats, labels: Labels, folds: list[Labels], forest: RandomForestClassifier
+) -> tuple[Stage, Floats]:
+    single = rows.astype(np.float32)
     raw = np.zeros((len(rows), len(CLASSES)))
     for held in folds:
         others = _others(held, len(rows))
-        forest = Forest.flatten(_forest(seed).fit(_single(rows[others]), labels[others]))
-        raw[held] = [forest.probabilities(row) for row in rows[held]]
+        fitted = forest.fit(single[others], labels[others])
+        raw[np.ix_(held, fitted.classes_)] = fitted.predict_proba(single[held])
     calibration = Calibration.fit(raw, labels)
     unseen = calibration.apply(raw)
     threshold = choose_threshold(unseen, labels)
-    fitted = Forest.flatten(_forest(seed).fit(_single(rows), labels))
-    return Stage(fitted, calibration, threshold), unseen
+    return Stage(Forest.flatten(forest.fit(single, labels)), calibration, threshold), unseen
 
 
 def choose_threshold(unseen: Floats, labels: Labels) -> float:
@@ -192,37 +201,34 @@ def choose_threshold(unseen: Floats, labels: Labels) -> float:
     return chosen
 
 
-def _forest(seed: int) -> RandomForestClassifier:
+def _forest(seed: int, trees: int) -> RandomForestClassifier:
     return RandomForestClassifier(
-        TREES, min_samples_leaf=3, max_features="sqrt", max_depth=16, random_state=seed, n_jobs=1
+        trees, min_samples_leaf=3, max_features="sqrt", max_depth=16, random_state=seed, n_jobs=1
     )
 
 
-def _fit_scorer(found: Sequence[tuple[str, ...]], labels: Labels) -> NgramScorer:
-    flat = np.ones(BUCKETS, dtype=np.float32)
-    seen = np.zeros(BUCKETS)
-    for words_of in found:
-        seen[weighted(words_of, flat)[0]] += 1
-    rarity = (np.log((1 + len(found)) / (1 + seen)) + 1).astype(np.float32)
-    rows = [weighted(words_of, rarity) for words_of in found]
+def _fit_scorer(counted: Sequence[Counted], labels: Labels) -> NgramScorer:
+    seen = np.bincount(np.concatenate([buckets for buckets, _ in counted]), minlength=BUCKETS)
+    rarity = (np.log((1 + len(counted)) / (1 + seen)) + 1).astype(np.float32)
+    rows = [weighted(one, rarity) for one in counted]
     ends = np.cumsum([0, *(len(buckets) for buckets, _ in rows)])
     matrix = sparse.csr_matrix(
         (np.concatenate([v for _, v in rows]), np.concatenate([b for b, _ in rows]), ends),
-        shape=(len(found), BUCKETS),
+        shape=(len(counted), BUCKETS),
     )
-    bare = sparse.hstack(
-        [sparse.csr_matrix((len(found), SKELETON_START)), matrix[:, SKELETON_START:]]
-    ).tocsr()
-    views = [(view, position) for view in (matrix, bare) for position in range(len(CLASSES))]
-    fitted = [
-        LogisticRegression(C=10.0, solver="liblinear", tol=1e-3).fit(view, labels == position)
-        for view, position in views
-    ]
-    return NgramScorer(
-        rarity,
-        np.stack([one.coef_[0] for one in fitted], axis=1).astype(np.float32),
-        np.array([one.intercept_[0] for one in fitted], dtype=np.float32),
+    used = np.flatnonzero(seen)
+    weights, offset = (
+        np.zeros((BUCKETS, 2 * len(CLASSES)), np.float32),
+        np.zeros(2 * len(CLASSES), np.float32),
     )
+    for view, columns in enumerate((used, used[used >= SKELETON_START])):
+        shown = matrix[:, columns]
+        for position in range(len(CLASSES)):
+            fitted = LogisticRegression(C=10.0, solver="liblinear", dual=True, tol=0.01, max_iter=2_000)
+            fitted.fit(shown, labels == position)
+            weights[columns, view * len(CLASSES) + position] = fitted.coef_[0]
+            offset[view * len(CLASSES) + position] = fitted.intercept_[0]
+    return NgramScorer(rarity, weights, offset)
 
 
 def _grounded(
@@ -297,10 +303,6 @@ def _folds(groups: Sequence[str], seed: int) -> list[Labels]:
 
 def _others(held: Labels, total: int) -> Labels:
     return np.setdiff1d(np.arange(total), held)
-
-
-def _single(rows: Floats) -> npt.NDArray[np.float32]:
-    return rows.astype(np.float32)
 
 
 def _numbers(examples: Sequence[Example]) -> Labels:
