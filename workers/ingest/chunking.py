@@ -16,7 +16,7 @@ from workers.ingest.tokens import estimate
 from workers.vectors import Chunk
 
 # Part of every content hash: raise it when the same document would give other chunks, and all are made anew.
-CHUNKER_VERSION = "1"
+CHUNKER_VERSION = "2"
 
 PATH_SEPARATOR = " > "
 _CONTEXT_SHARE = 4

@@ -179,7 +179,10 @@ def _inline_parts(children: list[Token] | tuple[()]) -> Iterator[str]:
     for child in children:
         if child.type in ("text", "code_inline", "text_special", "image"):
             yield child.content
-        elif child.type in ("softbreak", "hardbreak"):
+        elif child.type == "softbreak":
+            # Only where the author's editor wrapped the line: the sentence goes on.
+            yield " "
+        elif child.type == "hardbreak":
             yield "\n"
         elif child.type == "html_inline":
             yield _inline_html(child.content)

@@ -12,6 +12,7 @@ from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
 
 from contracts.errors import InvalidDocument
 from workers.ingest.parsing.blocks import Outline, ParsedDocument
+from workers.ingest.parsing.wrapping import unwrapped
 
 # pypdf reports damage through its own errors and, in odd corners, through plain ones.
 _DAMAGE = (
@@ -79,7 +80,7 @@ def _page_text(page: PageObject, check: Callable[[], None]) -> str:
 def _paragraphs(text: str) -> list[str]:
     """Split at blank lines; a word that a line break hyphenated is joined again."""
     text = re.sub(r"(\w)[-\u00ad]\n(?=[a-z])", r"\1", text.replace("\0", ""))
-    return [part for part in re.split(r"\n\s*\n", text) if part.strip()]
+    return [unwrapped(part) for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
 def _title(reader: PdfReader) -> str:

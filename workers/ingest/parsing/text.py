@@ -5,6 +5,7 @@ import re
 
 from contracts.errors import InvalidDocument
 from workers.ingest.parsing.blocks import Outline, ParsedDocument
+from workers.ingest.parsing.wrapping import unwrapped
 
 # The UTF-32 marks begin with the UTF-16 ones, so they are looked for first.
 _MARKS = (
@@ -50,7 +51,7 @@ def parse_text(text: str) -> ParsedDocument:
                 levels.append(mark)
             outline.heading(levels.index(mark) + 1, lines[0])
             lines = lines[2:]
-        outline.paragraph("\n".join(line.rstrip() for line in lines))
+        outline.paragraph(unwrapped("\n".join(lines)))
     return outline.document()
 
 
