@@ -13,10 +13,9 @@ from askfleet.ingest import Summary
 from askfleet.sample.loading import load
 from askfleet.stack import Stack
 from askfleet.tenants import DEMO_TENANT
-from askfleet.training import train_router
+from askfleet.training import is_trained, train_router
 from bus.settings import BusSettings
 from contracts.errors import Misconfigured
-from workers.router.training import Trained
 
 TRAINING_SCALE = 0.2
 """Of the questions that `askfleet router train` makes up: enough for one tenant, in a fifth of the time."""
@@ -48,6 +47,8 @@ async def load_documents(stack: Stack, console: Console) -> Summary:
     return await ingest_folder(folder, settings, tenant=DEMO_TENANT, console=console)
 
 
-async def train(stack: Stack) -> Trained:
+async def train(stack: Stack) -> None:
+    """Unless the model that is there was made for the same tables and documents."""
     settings, vectors = local_settings(stack.record)
-    return await train_router(settings, vectors, scale=TRAINING_SCALE)
+    if not await is_trained(settings, vectors):
+        await train_router(settings, vectors, scale=TRAINING_SCALE)

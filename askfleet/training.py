@@ -9,6 +9,7 @@ from workers.catalogue.loading import load_schema
 from workers.catalogue.vocabulary import Vocabulary
 from workers.embedding import EmbedderSettings
 from workers.router import store as artefacts
+from workers.router.artefact import ArtefactRefused
 from workers.router.evidence import Catalogue
 from workers.router.settings import RouterSettings
 from workers.router.synth import Example
@@ -39,6 +40,22 @@ async def train_router(
     async with connect(settings, name="askfleet-router-train") as bus:
         await artefacts.put(bus.js, trained.model, bucket=ARTEFACTS_BUCKET)
     return trained
+
+
+async def is_trained(settings: RouterSettings, vectors: VectorSettings) -> bool:
+    """Whether the model in the object store was made for the tables and documents as they are."""
+    store = open_store(vectors, dimension=EmbedderSettings().dimension)
+    try:
+        connected = await read_catalogues(settings, store)
+    finally:
+        await store.close()
+    async with connect(settings, name="askfleet-router-train") as bus:
+        try:
+            model = await artefacts.latest(bus.js, bucket=ARTEFACTS_BUCKET)
+        except ArtefactRefused:
+            return False
+    wanted = ",".join(sorted(tenant.catalogue.fingerprint for tenant in connected))
+    return model is not None and model.fingerprint == wanted
 
 
 async def read_catalogues(settings: RouterSettings, store: VectorStore) -> list[Connected]:
