@@ -1,10 +1,10 @@
-"""Accuracy of questions over databases: run what the SQL worker makes of a question, compare with the gold rows.
+"""Accuracy of questions over databases: run what the SQL worker makes of them, compare with the gold rows.
 
     python -m evals.sql [--data FOLDER] [--only DATABASE ...] [--json] [--misses]
 
 Each database is created from its `schema.sql` and `data.sql` in an embedded PostgreSQL; the questions marked
-`trusted` are asked. An answer counts when its rows equal those of a gold statement that runs beside it: as sets,
-columns in any order, rows in order where the question is marked `ordered`.
+`trusted` are asked. An answer counts when its rows equal those of a gold statement that runs beside it: as
+sets, columns in any order, rows in order where the question is marked `ordered`.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from workers.sql.agent import answer
 from workers.sql.database import Database, create_reader_role
 
 DEFAULT_DATA = Path("../shared/data/dev/text2sql")
-_READER, _PASSWORD = "askfleet_reader", "reader"  # noqa: S105
+_READER, _PASSWORD = "askfleet_reader", "reader"
 _ROW_LIMIT = 10_000
 _MAX_PERMUTATIONS = 500
 
@@ -60,7 +60,7 @@ class Outcome:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with a folder for each database")
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="a folder with one for each database")
     parser.add_argument("--only", nargs="*", help="names of databases to ask")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--misses", action="store_true", help="print each question that went wrong")
@@ -72,10 +72,15 @@ def main() -> None:
     print(json.dumps(report) if arguments.json else _as_text(report))
 
 
-async def evaluate(data: Path, *, only: Sequence[str] | None = None) -> list[Outcome]:
-    folders = [path for path in sorted(data.iterdir()) if (path / "questions.jsonl").exists()]
+def _folders(data: Path) -> list[Path]:
+    folders = [path for path in sorted(data.glob("*")) if (path / "questions.jsonl").exists()]
     if not folders:
         raise SystemExit(f"No databases in {data}; name the folder with --data.")
+    return folders
+
+
+async def evaluate(data: Path, *, only: Sequence[str] | None = None) -> list[Outcome]:
+    folders = _folders(data)
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="askfleet-evals-") as scratch:
         async with PostgresServer(Path(scratch) / "postgres", options={"fsync": "off"}) as server:
@@ -134,7 +139,7 @@ async def _is_accepted(database: Database, question: Question, rows: Sequence[Ro
 
 
 def equal(rows: Sequence[Row], gold: Sequence[Row], *, ordered: bool) -> bool:
-    """Whether some order of the columns makes both the same set of rows, or the same list where order counts."""
+    """Whether some order of the columns makes both the same set of rows (list, where order counts)."""
     ours, theirs = [_plain(row) for row in rows], [_plain(row) for row in gold]
     if not ours or not theirs:
         return not ours and not theirs
@@ -169,6 +174,7 @@ def _plain(row: Row) -> tuple[str, ...]:
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
     confident = [outcome for outcome in outcomes if outcome.answer.confidence == "high"]
+    databases = itertools.groupby(outcomes, key=lambda outcome: outcome.database)
     return {
         "execution_accuracy": _share(outcomes),
         "confident_precision": _share(confident),
@@ -177,7 +183,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
         "n": len(outcomes),
         "by_database": {
             name: {"execution_accuracy": _share(group), "n": len(group)}
-            for name, group in ((n, list(g)) for n, g in itertools.groupby(outcomes, key=lambda o: o.database))
+            for name, group in ((name, list(found)) for name, found in databases)
         },
     }
 
@@ -190,7 +196,8 @@ def _as_text(report: dict[str, object]) -> str:
     databases = report["by_database"]
     lines = [f"{key:22} {value}" for key, value in report.items() if key != "by_database"]
     if isinstance(databases, dict):
-        lines += [f"  {name:36} {found['execution_accuracy']:.3f} of {found['n']}" for name, found in databases.items()]
+        for name, found in databases.items():
+            lines.append(f"  {name:36} {found['execution_accuracy']:.3f} of {found['n']}")
     return "\n".join(lines)
 
 

@@ -10,7 +10,8 @@ create table public.customers (
   customer_id int primary key, first_name text not null, last_name text not null,
   email_address text, city text not null, country text not null, password_hash text);
 create table public.products (
-  product_id int primary key, product_name text not null, category text not null, price numeric(10,2) not null);
+  product_id int primary key, product_name text not null, category text not null, price numeric(10,2) not
+  null);
 create table sales.orders (
   order_id int primary key, customer_id int not null references public.customers,
   order_date date not null, status text not null, tenant text not null default 'acme');
@@ -27,7 +28,8 @@ insert into customers values
   (3, 'Cy', 'Stone', null, 'Oslo', 'Norway', 'x'),
   (4, 'Di', 'Marsh', 'di@example.com', 'Bergen', 'Norway', 'x');
 insert into products values
-  (1, 'Lamp', 'Lighting', 40), (2, 'Desk', 'Furniture', 200), (3, 'Chair', 'Furniture', 90), (4, 'Bulb', 'Lighting', 5);
+  (1, 'Lamp', 'Lighting', 40), (2, 'Desk', 'Furniture', 200), (3, 'Chair', 'Furniture', 90), (4, 'Bulb',
+  'Lighting', 5);
 insert into sales.orders values
   (10, 1, '2024-01-05', 'closed', 'acme'), (11, 1, '2024-02-05', 'open', 'acme'),
   (12, 2, '2024-02-20', 'closed', 'acme'), (13, 3, '2023-12-24', 'open', 'globex');

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
-
 import shop
+
 from askfleet.embedded.postgres import PostgresServer
 from contracts.errors import DependencyUnavailable, Misconfigured, SchemaChanged
 from contracts.job import EvidenceJob, LogPosition
@@ -24,7 +24,8 @@ from workers.sql.handler import handle
 
 TURNOVER = VerifiedQuery(
     "What is our turnover?",
-    "select sum(price * quantity) from order_lines join orders using (order_id) join products using (product_id)",
+    "select sum(price * quantity) from order_lines "
+    "join orders using (order_id) join products using (product_id)",
 )
 ROLE, PASSWORD = "shop_reader", "only for tests"
 
@@ -122,7 +123,10 @@ async def test_a_persons_edits_survive_a_changed_schema(
 
 
 def test_a_wrong_file_is_refused_with_line_and_value() -> None:
-    text = "entities:\n  - schema: public\n    table: t\n    name: t\n    columns:\n      - name: c\n        kind: colour\n"
+    entity = (
+        "  - schema: public\n    table: t\n    name: t\n    columns:\n      - name: c\n        kind: colour\n"
+    )
+    text = f"entities:\n{entity}"
     with pytest.raises(Misconfigured, match=r"line 7.*'colour'"):
         load(text)
     with pytest.raises(Misconfigured, match=r"line \d: not YAML"):
@@ -199,7 +203,10 @@ async def test_a_slow_statement_is_stopped_and_named(database: Database) -> None
 async def test_cancelling_the_task_cancels_the_statement(
     database: Database, owner: asyncpg.Connection
 ) -> None:
-    active = "select count(*) from pg_stat_activity where query like '%pg_sleep(0.77)%' and state = 'active' and pid <> pg_backend_pid()"  # noqa: E501
+    active = (
+        "select count(*) from pg_stat_activity "
+        "where query like '%pg_sleep(0.77)%' and state = 'active' and pid <> pg_backend_pid()"
+    )
     task = asyncio.create_task(database.query("select pg_sleep(0.77), pg_sleep(30)", row_limit=1))
     await _until(owner, active, 1)
     task.cancel()

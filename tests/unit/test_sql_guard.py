@@ -1,9 +1,9 @@
 """What the guard lets through and what it refuses."""
 
 import pytest
+from shop import MODEL
 
 from contracts.errors import StatementRefused
-from shop import MODEL
 from workers.sql.guard import guard
 
 HOSTILE = [

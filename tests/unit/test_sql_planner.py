@@ -4,9 +4,9 @@ from datetime import date
 
 import pytest
 import sqlglot
+from shop import MODEL
 from sqlglot import exp
 
-from shop import MODEL
 from workers.catalogue.linking import SchemaIndex, link
 from workers.catalogue.tokens import tokenise
 from workers.sql.dates import find_moments
@@ -129,7 +129,7 @@ def test_a_value_with_a_quote_is_a_literal_and_no_syntax() -> None:
             "previous quarter",
             "DATE_TRUNC('quarter', CURRENT_DATE) - INTERVAL '3 month'",
             "DATE_TRUNC('quarter', CURRENT_DATE)",
-        ),  # noqa: E501
+        ),
         (
             "last month",
             "DATE_TRUNC('month', CURRENT_DATE) - INTERVAL '1 month'",

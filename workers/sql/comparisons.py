@@ -11,14 +11,15 @@ _BEFORE: tuple[tuple[str, Operator], ...] = (
     ("greater than or equal to", ">="), ("more than or equal to", ">="), ("less than or equal to", "<="),
     ("smaller than or equal to", "<="), ("larger than or equal to", ">="), ("no less than", ">="),
     ("not less than", ">="), ("no fewer than", ">="), ("no more than", "<="), ("not more than", "<="),
-    ("no greater than", "<="), ("at least", ">="), ("at most", "<="), ("a minimum of", ">="), ("a maximum of", "<="),
-    ("on and above", ">="), ("on or after", ">="), ("on or before", "<="), ("up to", "<="), ("not equal to", "<>"),
-    ("other than", "<>"), ("different from", "<>"), ("equal to", "="), ("equals", "="), ("exactly", "="),
-    (">=", ">="), ("<=", "<="), ("!=", "<>"), ("<>", "<>"), (">", ">"), ("<", "<"), ("=", "="),
-    ("less than", "<"), ("fewer than", "<"), ("lower than", "<"), ("smaller than", "<"), ("shorter than", "<"),
-    ("cheaper than", "<"), ("younger than", "<"), ("lighter than", "<"), ("earlier than", "<"), ("prior to", "<"),
-    ("under", "<"), ("below", "<"), ("before", "<"), ("until", "<="), ("since", ">="), ("after", ">"),
-    ("over", ">"), ("above", ">"), ("exceeding", ">"), ("exceeds", ">"), ("exceed", ">"), ("beyond", ">"),
+    ("no greater than", "<="), ("at least", ">="), ("at most", "<="), ("a minimum of", ">="),
+    ("a maximum of", "<="), ("on and above", ">="), ("on or after", ">="), ("on or before", "<="),
+    ("up to", "<="), ("not equal to", "<>"), ("other than", "<>"), ("different from", "<>"),
+    ("equal to", "="), ("equals", "="), ("exactly", "="), (">=", ">="), ("<=", "<="), ("!=", "<>"),
+    ("<>", "<>"), (">", ">"), ("<", "<"), ("=", "="), ("less than", "<"), ("fewer than", "<"),
+    ("lower than", "<"), ("smaller than", "<"), ("shorter than", "<"), ("cheaper than", "<"),
+    ("younger than", "<"), ("lighter than", "<"), ("earlier than", "<"), ("prior to", "<"), ("under", "<"),
+    ("below", "<"), ("before", "<"), ("until", "<="), ("since", ">="), ("after", ">"), ("over", ">"),
+    ("above", ">"), ("exceeding", ">"), ("exceeds", ">"), ("exceed", ">"), ("beyond", ">"),
     ("costing more than", ">"), ("more than", ">"), ("greater than", ">"),
 )  # fmt: skip
 _AFTER: tuple[tuple[str, Operator], ...] = (
@@ -59,7 +60,8 @@ def comparison_after(reading: Reading, position: int) -> tuple[Operator, int] | 
 
 
 def pattern_before(reading: Reading, position: int) -> tuple[Operator, int] | None:
-    """`contains the letter` before a text, and where it begins; also `with the letter`, `have ... in their`."""
+    """`contains the letter` before a text, and where it begins; also `with the letter`,
+    `have ... in their`."""
     here, lettered = position - 1, False
     while here >= 0 and reading.word(here) in PATTERN_FILLERS:
         lettered = lettered or reading.word(here) in ("letter", "letters", "word", "substring", "phrase")

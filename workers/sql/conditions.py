@@ -15,8 +15,8 @@ from workers.sql.reading import Mention, Reading
 from workers.sql.resolution import ColumnRef, Resolver
 
 _IS = word_set(
-    """is are was were equals equal to of named called the in as a an : with ( by at than number code value like
-    either or and has have having it its their be than id amount"""
+    """is are was were equals equal to of named called the in as a an : with ( by at than number code value
+    like either or and has have having it its their be than id amount"""
 )
 _NEGATIONS = word_set(
     "not never no without except excluding n't isn't aren't wasn't doesn't don't didn't cannot"
@@ -40,7 +40,8 @@ class Condition:
 
 @dataclass(frozen=True)
 class CountCondition:
-    """`at least 3 albums`: of the rows of `entity` that belong to one of what is asked for; None: of its own."""
+    """`at least 3 albums`: of the rows of `entity` that belong to one of what is asked for; None: of its
+    own."""
 
     first: int
     last: int
@@ -176,7 +177,8 @@ def _pattern_condition(
 def _beside(
     reading: Reading, resolver: Resolver, start: int, end: int, *, text: bool = False
 ) -> tuple[ColumnRef | None, int, int]:
-    """The column named before a literal, else after it (`a in their names`), else that of the table before."""
+    """The column named before a literal, else after it (`a in their names`),
+    else that of the table before."""
     left = reading.previous_mention(
         start, _IS | _NEGATIONS | word_set("does do did that which whose"), reach=6
     )

@@ -190,8 +190,8 @@ async def create_reader_role(
     Args:
         dsn: the owner of the tables, or a superuser, in the database to read.
 
-    No statement of that role can change `af.tenant`: `set_config` is withdrawn from all who are not superusers
-    in this database.
+    No statement of that role can change `af.tenant`: `set_config` is withdrawn from all who are not
+    superusers in this database.
     """
     name, secret = _identifier(role), quote_literal(password)
     connection = await asyncpg.connect(dsn)

@@ -15,7 +15,8 @@ MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_name
 MONTHS |= {name.lower(): number for number, name in enumerate(calendar.month_abbr) if name} | {"sept": 9}
 UNITS: dict[str, Unit] = {
     "day": "day", "days": "day", "week": "week", "weeks": "week", "month": "month", "months": "month",
-    "quarter": "quarter", "quarters": "quarter", "year": "year", "years": "year", "hour": "hour", "hours": "hour",
+    "quarter": "quarter", "quarters": "quarter", "year": "year", "years": "year", "hour": "hour",
+    "hours": "hour",
 }  # fmt: skip
 _ADVERBS: dict[str, Unit] = {
     "daily": "day", "weekly": "week", "monthly": "month", "quarterly": "quarter", "yearly": "year",

@@ -1,7 +1,8 @@
 """What SQL may run: an allow-list over the syntax tree, and the statement written anew from that tree.
 
 The text as it came is never sent to the database. Every kind of node, function, type, table and column has to
-be on a list; what is not known is refused: a new feature of PostgreSQL is closed until somebody opens it here.
+be on a list; what is not known is refused: a new feature of PostgreSQL is closed until somebody opens it
+here.
 """
 
 import unicodedata

@@ -19,9 +19,9 @@ async def handle(
 ) -> Rows:
     """Answer the job's question from the tenant's database.
 
-    May run twice: when the worker dies or the acknowledgement is lost, the job comes again. It only reads, in a
-    READ ONLY transaction, so a second run changes nothing; its rows may differ if the data has changed, and the
-    answer log keeps the first ones.
+    May run twice: when the worker dies or the acknowledgement is lost, the job comes again. It only reads,
+    in a READ ONLY transaction, so a second run changes nothing; its rows may differ if the data has
+    changed, and the answer log keeps the first ones.
     """
     return await answer(
         job.question, database=database, index=index, engine=engine, tenant=tenant, row_limit=row_limit

@@ -10,32 +10,34 @@ from workers.sql.reading import Mention, Reading
 from workers.sql.resolution import ColumnRef, Resolver
 
 _COUNT_PHRASES = (
-    "how many", "the total number of", "total number of", "the number of", "number of", "numbers of", "the count of",
-    "total count of", "count of", "count the number of", "count the", "count all", "count", "the amount of",
-    "the quantity of",
+    "how many", "the total number of", "total number of", "the number of", "number of", "numbers of",
+    "the count of", "total count of", "count of", "count the number of", "count the", "count all", "count",
+    "the amount of", "the quantity of",
 )  # fmt: skip
 _DISTINCT = word_set("different distinct unique")
 _COUNT_FILLERS = word_set("the all of total different distinct unique other new these those total")
 _FUNCTIONS = {
-    "average": "avg", "mean": "avg", "avg": "avg", "total": "sum", "sum": "sum", "combined": "sum", "overall": "sum",
-    "maximum": "max", "max": "max", "highest": "max", "largest": "max", "greatest": "max", "biggest": "max",
-    "most": "max", "top": "max", "minimum": "min", "min": "min", "lowest": "min", "smallest": "min", "least": "min",
-    "fewest": "min", "median": "median",
+    "average": "avg", "mean": "avg", "avg": "avg", "total": "sum", "sum": "sum", "combined": "sum",
+    "overall": "sum", "maximum": "max", "max": "max", "highest": "max", "largest": "max",
+    "greatest": "max", "biggest": "max", "most": "max", "top": "max", "minimum": "min", "min": "min",
+    "lowest": "min", "smallest": "min", "least": "min", "fewest": "min", "median": "median",
 }  # fmt: skip
 _AGGREGATE_FILLERS = word_set("the of all and or , total unit amount value for a")
-# What an adjective measures, in words that columns are called by; the second part: whether more of it is meant.
+# What an adjective measures, in words that columns are called by; the second part: whether more of it is
+# meant.
 ADJECTIVES: dict[str, tuple[tuple[str, ...], bool]] = {
-    "expensive": (("price", "cost", "amount", "fee"), True), "cheap": (("price", "cost", "amount", "fee"), False),
-    "cheapest": (("price", "cost", "amount", "fee"), False), "priciest": (("price", "cost"), True),
+    "expensive": (("price", "cost", "amount", "fee"), True), "cheap": (("price", "cost", "amount", "fee"),
+    False), "cheapest": (("price", "cost", "amount", "fee"), False), "priciest": (("price", "cost"), True),
     "long": (("duration", "length", "milliseconds", "seconds", "minutes", "time", "runtime"), True),
     "longest": (("duration", "length", "milliseconds", "seconds", "minutes", "time", "runtime"), True),
     "shortest": (("duration", "length", "milliseconds", "seconds", "minutes", "time", "height"), False),
     "oldest": (("age", "birth", "dob", "founded", "year", "date"), True),
     "youngest": (("age", "birth", "dob"), False), "newest": (("date", "year", "created"), True),
-    "latest": (("date", "year", "time", "created"), True), "recent": (("date", "year", "time", "created"), True),
-    "recently": (("date", "year", "time", "created"), True), "earliest": (("date", "year", "time", "created"), False),
-    "tallest": (("height",), True), "heaviest": (("weight",), True), "lightest": (("weight",), False),
-    "fastest": (("speed", "time"), True), "slowest": (("speed", "time"), False), "richest": (("salary", "income"), True),
+    "latest": (("date", "year", "time", "created"), True), "recent": (("date", "year", "time", "created"),
+    True), "recently": (("date", "year", "time", "created"), True),
+    "earliest": (("date", "year", "time", "created"), False), "tallest": (("height",), True),
+    "heaviest": (("weight",), True), "lightest": (("weight",), False), "fastest": (("speed", "time"),
+    True), "slowest": (("speed", "time"), False), "richest": (("salary", "income"), True),
     "largest": (("size", "area", "population", "capacity", "amount", "total"), True),
     "biggest": (("size", "area", "population", "capacity", "amount", "total"), True),
     "smallest": (("size", "area", "population", "capacity", "amount", "total"), False),
@@ -45,10 +47,11 @@ VERB_MEASURES: dict[str, tuple[str, ...]] = {
     "earn": ("salary", "wage", "income", "pay"), "earns": ("salary", "wage", "income", "pay"),
     "earning": ("salary", "wage", "income", "pay"), "earned": ("salary", "wage", "income"),
     "paid": ("salary", "wage", "pay"), "make": ("salary", "income"), "makes": ("salary", "income"),
-    "cost": ("price", "cost"), "costs": ("price", "cost"), "costing": ("price", "cost"), "priced": ("price", "cost"),
-    "weigh": ("weight",), "weighs": ("weight",), "weighing": ("weight",), "older": ("age",), "younger": ("age",),
-    "aged": ("age",), "longer": ("duration", "length"), "shorter": ("duration", "length"), "heavier": ("weight",),
-    "taller": ("height",), "cheaper": ("price", "cost"), "expensive": ("price", "cost"), "worth": ("price", "value"),
+    "cost": ("price", "cost"), "costs": ("price", "cost"), "costing": ("price", "cost"),
+    "priced": ("price", "cost"), "weigh": ("weight",), "weighs": ("weight",), "weighing": ("weight",),
+    "older": ("age",), "younger": ("age",), "aged": ("age",), "longer": ("duration", "length"),
+    "shorter": ("duration", "length"), "heavier": ("weight",), "taller": ("height",),
+    "cheaper": ("price", "cost"), "expensive": ("price", "cost"), "worth": ("price", "value"),
 }  # fmt: skip
 
 

@@ -26,7 +26,8 @@ _LEFT = word_set(
 
 @dataclass(frozen=True)
 class NestedComparison:
-    """`ref operator aggregate(ref)` over the whole table, or `aggregate(ref) operator number` for each group."""
+    """`ref operator aggregate(ref)` over the whole table,
+    or `aggregate(ref) operator number` for each group."""
 
     ref: ColumnRef
     operator: Operator

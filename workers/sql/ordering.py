@@ -9,8 +9,9 @@ from workers.sql.reading import Mention, Reading
 from workers.sql.resolution import ColumnRef, Resolver
 
 _SORT_WORDS = word_set(
-    "sorted ordered order sort arranged arrange ranked rank listed sorting ordering starting alphabetical ascending "
-    "descending increasing decreasing lexicographic lexicographical chronological alphabetically reverse"
+    "sorted ordered order sort arranged arrange ranked rank listed sorting ordering starting alphabetical "
+    "ascending descending increasing decreasing lexicographic lexicographical chronological alphabetically "
+    "reverse"
 )
 _DESCENDING = word_set(
     "descending decreasing desc reverse reversed largest highest newest latest longest most"
@@ -19,7 +20,8 @@ _ORDER_FILLERS = word_set(
     "by in of the order and , ascending descending from to a their its increasing decreasing result"
 )
 _GROUP_PHRASES = (
-    "for each of the", "for each", "for every", "in each", "in every", "by each", "of each", "on each", "at each",
+    "for each of the", "for each", "for every", "in each", "in every", "by each", "of each", "on each",
+    "at each",
     "to each", "from each", "per", "grouped by", "group by", "split by", "broken down by", "across each",
     "each", "every",
 )  # fmt: skip
@@ -66,8 +68,7 @@ def find_orders(reading: Reading, resolver: Resolver, measures: list[Measure]) -
             or mention.kind not in ("column", "name", "id")
         ):
             continue
-        for ref in resolver.columns_of(mention)[:1]:
-            orders.append(Order(start, end, descending, ref=ref))
+        orders += [Order(start, end, descending, ref=ref) for ref in resolver.columns_of(mention)[:1]]
     reading.explain(range(start, end))
     reading.used.update(range(start, end))
     return orders or [Order(start, end, descending)]

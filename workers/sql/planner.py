@@ -1,8 +1,8 @@
 """From a question to SQL without a language model.
 
 The question is read once from left to right for each kind of thing it may ask for: counts and aggregates,
-superlatives, sorting, grouping, conditions, what must not exist. Each takes its words; the columns left over are
-what is shown. The confidence is the share of words that found a place.
+superlatives, sorting, grouping, conditions, what must not exist. Each takes its words; the columns left over
+are what is shown. The confidence is the share of words that found a place.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from workers.sql.plan import Draft, Measure, Unplannable, measure_expression, me
 from workers.sql.predicates import grouped, predicates
 from workers.sql.reading import SOFT_WORDS, Mention, Reading
 from workers.sql.resolution import ColumnRef, Resolver
-from workers.sql.subselects import find_subselects
+from workers.sql.subselects import Subselect, find_subselects
 from workers.sql.superlatives import find_superlatives
 
 DIALECT = "postgres"
@@ -31,9 +31,11 @@ _CONFIDENT = 0.84
 _FAINT = 0.7
 # Words that change what is asked: a plan that has no place for one of them is not to be trusted.
 _MEANINGFUL = word_set(
-    """than same more less fewer not no never without except excluding before after between average mean total sum
-    most least both ratio difference percentage percent proportion rank median other another until since nor neither
-    maximum minimum highest lowest largest smallest longest shortest oldest youngest latest earliest recent"""
+    """than same more less fewer not no never without except excluding before after between average mean total
+    sum most least both ratio difference percentage percent proportion rank median other another until
+    since nor
+    neither maximum minimum highest lowest largest smallest longest shortest oldest youngest latest earliest
+    recent"""
 )
 
 
@@ -102,7 +104,7 @@ class _Question:
         self.count_conditions = [c for c in found if isinstance(c, CountCondition)]
 
     def _focus(self) -> str | None:
-        """What the question is about: the first table named outside `number of ...`, else the first of all."""
+        """What the question is about: the first table outside `number of ...`, else the first of all."""
         entities = [m for m in self.reading.mentions if m.kind == "entity"]
         asked = [m for m in entities if not self._is_counted(m)]
         alone = entities and self._is_counted(entities[0]) and not self._is_grouped()
@@ -185,7 +187,8 @@ class _Question:
             tree = self._select(self.conditions)
         unexplained = self._unexplained()
         share = self._share(unexplained)
-        confident = share >= _CONFIDENT and self.resolver.doubts == 0
+        hard = self._hard_words() & set(unexplained)
+        confident = share >= _CONFIDENT and self.resolver.doubts == 0 and not hard
         return Proposal(tree.sql(dialect=DIALECT), round(share, 3), confident, tuple(unexplained))
 
     def asked_rows(self) -> int:
@@ -212,17 +215,18 @@ class _Question:
         return [(rest, person) for person in several]
 
     def _outer_conditions(self) -> list[Condition]:
-        return [c for c in self.conditions if not self._is_inner(c)]
+        return [c for c in self.conditions if not self._is_within(c)]
 
-    def _is_inner(self, condition: Condition) -> bool:
-        inner = (*self.exclusions, *self.subselects)
-        return any(item.first <= condition.first < item.last for item in inner)
+    def _is_within(self, item: Condition | Mention) -> bool:
+        """Whether it belongs to what is left out, or to the rows that others are compared with."""
+        inner: list[Exclusion | Subselect] = [*self.exclusions, *self.subselects]
+        return any(part.first <= item.first < part.last for part in inner)
 
     def _select(self, conditions: list[Condition]) -> exp.Select:
         draft = Draft(self.model)
         measures = self._measures()
         shown = self._shown(measures)
-        inner = [c for c in self.conditions if self._is_inner(c)]
+        inner = [c for c in self.conditions if self._is_within(c)]
         outer = [c for c in conditions if c not in inner]
         for ref in shown:
             draft.column(ref)
@@ -284,11 +288,7 @@ class _Question:
         refs: list[ColumnRef] = []
         measured = {measure.ref for measure in measures}
         for mention in self.reading.free("column", "name", "id", "all", "date"):
-            if (
-                self._is_possession(mention)
-                or mention.weak
-                or any(e.first <= mention.first < e.last for e in (*self.exclusions, *self.subselects))
-            ):
+            if self._is_possession(mention) or mention.weak or self._is_within(mention):
                 continue
             found = self.resolver.columns_of(mention)
             if found:
@@ -447,13 +447,21 @@ class _Question:
         return [word for name in names for word in split_identifier(name)]
 
     def _share(self, unexplained: list[str]) -> float:
-        tokens = self.reading.tokens
-        hard = {t.text for t in tokens if t.kind in ("number", "quoted", "date") or t.lower in _MEANINGFUL}
-        # A capital inside the sentence is a name that was not found.
-        hard |= {t.text for t in tokens[1:] if t.kind == "word" and t.text[0].isupper()}
+        hard = self._hard_words()
         weight = sum(3.0 if word in hard else 1.0 for word in unexplained)
-        content = sum(1 for t in tokens if t.kind != "symbol" and t.lower not in STOP_WORDS)
+        content = sum(1 for t in self.reading.tokens if t.kind != "symbol" and t.lower not in STOP_WORDS)
         return max(0.0, 1.0 - weight / max(4, content))
+
+    def _hard_words(self) -> set[str]:
+        """Words that change the answer: numbers, quotations, comparisons, and names, by their capital."""
+        tokens = self.reading.tokens
+        literal = {t.text for t in tokens if t.kind in ("number", "quoted", "date") or t.lower in _MEANINGFUL}
+        before = zip(tokens, tokens[1:], strict=False)
+        return literal | {
+            token.text
+            for previous, token in before
+            if token.kind == "word" and token.text[0].isupper() and previous.text not in (".", "?", "!")
+        }
 
 
 class _Assembly:

@@ -16,7 +16,8 @@ _OPERATORS: dict[str, type[exp.Binary]] = {
 
 
 def predicates(draft: Draft, resolver: Resolver, conditions: Sequence[Condition]) -> list[exp.Expr]:
-    """One expression for each group: equal columns in a row are alternatives, the parts of a name belong together."""
+    """One expression for each group: equal columns in a row are alternatives,
+    the parts of a name belong together."""
     return [_alternatives(draft, resolver, group) for group in grouped(conditions)]
 
 

@@ -18,16 +18,18 @@ _SPELLED_OUT = re.compile(
 )
 # Words that ask, connect or describe what rows do anyway; they carry no condition of their own.
 SOFT_WORDS = word_set(
-    """show shows list lists give gives find finds display displays return returns calculate compute tell count
-    select get gets got see know want name named called different distinct unique exact full complete result results
-    set table tables row rows belong belongs belonging live lives living work works working located locate contain
-    contains having exist exists existing registered recorded made make makes making received receive receives
-    receiving associated related involved correspond corresponds present presented appear appears used use uses
-    overall currently presently actually ever before respectively whole entire most available kept held hold holds
-    own owned there's including include following given based order ordered sorted year years date dates today
-    inclusive per by split grouped group top first last people person someone anyone one ones kind kinds sort type
-    well along together alongside across among within during since until value values amount level have has had
-    return lists come comes came happen happened take taken took assigned assign go goes ask placed filed released issued submitted performed handled done published"""
+    """show shows list lists give gives find finds display displays return returns calculate compute tell
+    count select get gets got see know want name named called different distinct unique exact full complete
+    result results set table tables row rows belong belongs belonging live lives living work works working
+    located locate contain contains having exist exists existing registered recorded made make makes making
+    received receive receives receiving associated related involved correspond corresponds present presented
+    appear appears used use uses overall currently presently actually ever before respectively whole entire
+    most available kept held hold holds own owned there's including include following given based order
+    ordered sorted year years date dates today inclusive per by split grouped group top first last people
+    person someone anyone one ones kind kinds sort type well along together alongside across among within
+    during since until value values amount level have has had return lists come comes came happen happened
+    take taken took assigned assign go goes ask placed filed released issued submitted performed handled
+    done published"""
 )
 _ALL_WORDS = word_set("information info details detail everything fields attributes")
 _DATE_WORDS = word_set("date dates")

@@ -13,8 +13,8 @@ LEFT_BRIDGE = word_set(
     "with whose where having has have had the their its his her and , a an that who which is are by"
 )
 RIGHT_BRIDGE = word_set(
-    """of for from in on about each every all the any those these do does did is are was were distinct different
-    and , a an their its corresponding to ( ) other unique along respective associated by"""
+    """of for from in on about each every all the any those these do does did is are was were distinct
+    different and , a an their its corresponding to ( ) other unique along respective associated by"""
 )
 _NEAR = 7
 _FEW_VALUES, _MANY_VALUES = 60, 200

@@ -45,7 +45,8 @@ _COMPARED_COLUMN = {
 
 @dataclass(frozen=True)
 class Subselect:
-    """Conditions at tokens `first` to `last` (exclusive) are those of the rows that `ref` is compared with."""
+    """Conditions at tokens `first` to `last` (exclusive) are those of the rows that `ref` is compared
+    with."""
 
     first: int
     last: int
@@ -135,7 +136,8 @@ def _than(reading: Reading, resolver: Resolver, position: int) -> Subselect | No
 
 
 def _compared(reading: Reading, resolver: Resolver, position: int) -> tuple[ColumnRef, Operator, int] | None:
-    """The compared column and the operator: `more salary than`, `salary is smaller than`, `earn more than`."""
+    """The compared column and the operator: `more salary than`, `salary is smaller than`,
+    `earn more than`."""
     between = reading.at(position - 1)
     if between is not None and between.kind == "column":
         word = reading.word(between.first - 1)
