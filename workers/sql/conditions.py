@@ -348,6 +348,10 @@ def _number_condition(
         operator, end = after
     counted = _counted_after(reading, resolver, end)
     compared = before is not None or after is not None
+    following = reading.at(position + 1)
+    if not compared and following is not None and following.kind == "entity":
+        # A number of rows, not a value: the 5 staff members with the most complaints.
+        return None if not _has_before(reading, start) else _count_condition(operator, start, counted, number)
     left = _number_column(reading, resolver, start, before is not None)
     if (
         counted is not None
@@ -374,6 +378,12 @@ def _number_condition(
     negated = _is_negated(reading, first, start)
     value = _value_for(resolver, ref, token.text, number)
     return Condition(min(first, start), max(last, end), ref, operator, (value,), negated)
+
+
+def _count_condition(
+    operator: Operator, start: int, counted: tuple[str | None, int] | None, number: float
+) -> CountCondition | None:
+    return CountCondition(start, counted[1], operator, number, counted[0]) if counted else None
 
 
 def _is_key(resolver: Resolver, ref: ColumnRef) -> bool:

@@ -2,7 +2,8 @@
 
 The question is read once from left to right for each kind of thing it may ask for: counts and aggregates,
 superlatives, sorting, grouping, conditions, what must not exist. Each takes its words; the columns left over
-are what is shown. The confidence is the share of words that found a place.
+are what is shown. It is
+confident when every word that matters found a place and nothing could be read in two ways.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,6 @@ from workers.sql.subselects import Subselect, find_subselects
 from workers.sql.superlatives import find_superlatives
 
 DIALECT = "postgres"
-_CONFIDENT = 0.84
 _FAINT = 0.7
 # Words that change what is asked: a plan that has no place for one of them is not to be trusted.
 _MEANINGFUL = word_set(
@@ -86,6 +86,7 @@ class _Question:
         self.subselects = find_subselects(reading, self.resolver)
         self.nested = find_average_comparisons(reading, self.resolver)
         self.joined_by: set[str] = set()
+        self.shown: list[ColumnRef] = []
         self.aggregates = find_aggregates(reading, self.resolver)
         self.superlatives = find_superlatives(reading, self.resolver, self.counts, self.aggregates)
         self._opposites()
@@ -106,6 +107,7 @@ class _Question:
     def _focus(self) -> str | None:
         """What the question is about: the first table outside `number of ...`, else the first of all."""
         entities = [m for m in self.reading.mentions if m.kind == "entity"]
+        entities = [m for m in entities if not self._is_listed(m)] or entities
         asked = [m for m in entities if not self._is_counted(m)]
         alone = entities and self._is_counted(entities[0]) and not self._is_grouped()
         first = entities[0] if alone else next(iter(asked or entities), None)
@@ -187,8 +189,7 @@ class _Question:
             tree = self._select(self.conditions)
         unexplained = self._unexplained()
         share = self._share(unexplained)
-        hard = self._hard_words() & set(unexplained)
-        confident = share >= _CONFIDENT and self.resolver.doubts == 0 and not hard
+        confident = not unexplained and self.resolver.doubts == 0 and not self._is_mixed()
         return Proposal(tree.sql(dialect=DIALECT), round(share, 3), confident, tuple(unexplained))
 
     def asked_rows(self) -> int:
@@ -201,6 +202,24 @@ class _Question:
                     return number
                 return 1
         return 1
+
+    def _is_mixed(self) -> bool:
+        """Whether two tables are asked for at once (`customers and staff`), or rows of one in groups of another."""
+        entities = [m for m in self.reading.mentions if m.kind == "entity"]
+        for one, other in zip(entities, entities[1:], strict=False):
+            between = self.reading.words[one.last : other.first]
+            if (
+                between
+                and between[0] == "and"
+                and set(between) <= {"and", "all", "the"}
+                and not self._measures()
+            ):
+                return True
+        grouped_by = {
+            group.entity or group.refs[0].entity for group in self.groups if group.entity or group.refs
+        }
+        named = [ref for ref in self.shown if ref.column in self.model.by_key[ref.entity].display]
+        return bool(grouped_by) and any(ref.entity not in grouped_by for ref in named)
 
     def _both(self) -> list[tuple[list[Condition], list[Condition]]] | None:
         """`both A and B`: what fulfils A and, in another row, B."""
@@ -225,7 +244,7 @@ class _Question:
     def _select(self, conditions: list[Condition]) -> exp.Select:
         draft = Draft(self.model)
         measures = self._measures()
-        shown = self._shown(measures)
+        shown = self.shown = self._shown(measures)
         inner = [c for c in self.conditions if self._is_within(c)]
         outer = [c for c in conditions if c not in inner]
         for ref in shown:
@@ -339,14 +358,16 @@ class _Question:
         """`the first name, department and city of`: a table in a list of columns is shown by its name."""
         refs: list[ColumnRef] = []
         for mention in self.reading.free("entity"):
-            before = self.reading.at(mention.first - 2) or self.reading.at(mention.first - 3)
-            separated = self.reading.word(mention.first - 1) in (",", "and")
-            after = self.reading.word(mention.last) in (",", "and")
-            shown = before is not None and before.kind in ("column", "name", "id")
-            if separated and after and shown and self.resolver.entity_of(mention) != self.resolver.focus:
+            if self._is_listed(mention) and self.resolver.entity_of(mention) != self.resolver.focus:
                 self.reading.use(mention)
                 refs += self.resolver.naming(self.resolver.entity_of(mention))
         return refs
+
+    def _is_listed(self, mention: Mention) -> bool:
+        before = self.reading.at(mention.first - 2) or self.reading.at(mention.first - 3)
+        separated = self.reading.word(mention.first - 1) in (",", "and")
+        after = self.reading.word(mention.last) in (",", "and")
+        return separated and after and before is not None and before.kind in ("column", "name", "id")
 
     def _acts(self, draft: Draft) -> None:
         """`are assigned to`: a verb that only one table's reference is called by brings in that table."""

@@ -132,6 +132,7 @@ def _than(reading: Reading, resolver: Resolver, position: int) -> Subselect | No
         if mention is not None:
             reading.use(mention)
     reading.explain(range(begin, again.last))
+    reading.used.update(range(begin, again.last))
     return _taken(reading, resolver, Subselect(begin, _end(reading, again.last), ref, operator))
 
 
