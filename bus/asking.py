@@ -8,7 +8,7 @@ from bus.connection import Bus
 from bus.envelope import Envelope, message_id
 from bus.publish import publish
 from contracts import SCHEMAS, Cancel, Cancelled, Query, encode
-from contracts.errors import AnswerNotFound, DeadlineExceeded
+from contracts.errors import AnswerEnded, AnswerNotFound, DeadlineExceeded
 
 
 async def publish_query(
@@ -45,6 +45,8 @@ async def cancel_query(
     before = await writer.read()
     if not before.events:
         raise AnswerNotFound(f"There is no answer {query_id!r}.")
+    if before.terminal is not None:
+        raise AnswerEnded(f"The answer {query_id!r} ended as {before.terminal.type!r}.")
     writer.position = before.position
     await bus.nc.publish(subjects.cancel(tenant, query_id), encode(Cancel(query_id=query_id, reason=reason)))
     await writer.append_once(Cancelled(reason=f"by the {reason}"))

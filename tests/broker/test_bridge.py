@@ -220,6 +220,20 @@ async def test_delete_cancels_and_fences_the_worker(client: httpx.AsyncClient, b
         await writer.append(Delta(text="late"))
 
 
+async def test_cancelling_an_answer_that_has_ended_writes_nothing(
+    client: httpx.AsyncClient, bus: Bus
+) -> None:
+    worker = asyncio.create_task(answer_with(bus, ["done"]))
+    query_id = (await client.post("/v1/ask", json={"question": "Hi?"})).json()["id"]
+    await worker
+    before = await read_log(bus, "acme", query_id)
+
+    answers = [await client.delete(f"/v1/answers/{query_id}") for _ in range(2)]
+
+    assert [answer.json()["status"] for answer in answers] == ["done", "done"]
+    assert await read_log(bus, "acme", query_id) == before
+
+
 async def test_an_answer_that_nobody_reads_any_more_is_cancelled(bus: Bus, tmp_path: Path) -> None:
     async with bridge(bus, tmp_path, abandon_s=0.1) as client:
         working = asyncio.create_task(next_query(bus))
