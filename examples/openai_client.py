@@ -1,7 +1,7 @@
 """Ask askfleet with OpenAI's SDK: only base_url and api_key differ.
 
 pip install openai
-AF_URL=http://127.0.0.1:8080 AF_KEY=... python openai_client.py "How do I reset the hub?"
+AF_URL=http://127.0.0.1:8080 AF_API_KEY=... python openai_client.py "How do I reset the hub?"
 """
 
 import argparse
@@ -15,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Ask askfleet a question through OpenAI's SDK.")
     parser.add_argument("question")
     parser.add_argument("--url", default=os.environ.get("AF_URL", "http://127.0.0.1:8080"))
-    parser.add_argument("--key", default=os.environ.get("AF_KEY", "none"))
+    parser.add_argument("--key", default=os.environ.get("AF_API_KEY", "none"))
     options = parser.parse_args()
 
     client = OpenAI(base_url=f"{options.url}/v1", api_key=options.key)
