@@ -21,6 +21,7 @@ SAMPLE = ("--demo",)
 PASSAGES = 1_000
 FIRST_TOKEN_MS = 50.0
 INTERVAL_MS = 5.0
+SHORT_ANSWER = 64
 LONGEST_ANSWER = 1_600
 """Tokens; a question asks for fewer by its own limit."""
 EMBEDDING = "simulated embeddings"
@@ -51,12 +52,14 @@ def weightless() -> Iterator[Bed]:
 
 
 def _without_models(embeddings: EmbeddingServer) -> AbstractContextManager[LocalStack]:
-    return local_stack(_engine(0, 0, LONGEST_ANSWER) | _embedder(embeddings), arguments=SAMPLE)
+    return local_stack(_engine(0, 0, SHORT_ANSWER) | _embedder(embeddings), arguments=SAMPLE)
 
 
 def _engine(first_token_ms: float, interval_ms: float, tokens: int) -> dict[str, str]:
     return {
         "AF_ENGINE_KIND": "simulated",
+        # Else rows are worded without the engine, and there would be no first token to compare with.
+        "AF_ROWS_ANSWER": "engine",
         "AF_ENGINE_SIMULATED_FIRST_TOKEN_MS": str(first_token_ms),
         "AF_ENGINE_SIMULATED_INTERVAL_MS": str(interval_ms),
         "AF_ENGINE_SIMULATED_TOKENS": str(tokens),
