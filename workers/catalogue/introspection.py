@@ -15,7 +15,7 @@ import asyncpg
 
 from workers.catalogue.implied import implied_joins, inferred_key
 from workers.catalogue.model import Column, Entity, Join, Kind, Role, SemanticModel
-from workers.catalogue.words import split_identifier
+from workers.catalogue.words import split_identifier, stem
 
 if TYPE_CHECKING:
     # Generic in the type stubs only.
@@ -186,6 +186,8 @@ def display_columns(columns: tuple[Column, ...], table_words: tuple[str, ...]) -
     last = next((n for k, n in joined.items() if k.endswith(("lastname", "surname", "familyname"))), None)
     if first and last:
         return (first, last)
+    own = "".join(stem(word) for word in table_words)
+    named_alike = next((name for key, name in joined.items() if stem(key) == own), None)
     for word in _DISPLAY_WORDS:
         exact = joined.get(word) or joined.get("".join(table_words) + word)
         if exact:
@@ -194,6 +196,8 @@ def display_columns(columns: tuple[Column, ...], table_words: tuple[str, ...]) -
         owned = [name for name in ending if set(split_identifier(name)[:-1]) <= set(_singulars(table_words))]
         if owned:
             return (owned[0],)
+    if named_alike is not None:
+        return (named_alike,)
     for word in _DISPLAY_WORDS:
         ending = [name for words, name in texts.items() if words[-1] == word]
         if len(ending) == 1:

@@ -266,7 +266,7 @@ def _entity_phrases(entity: Entity) -> list[tuple[str, float]]:
         # `wallet_transactions_daily` is asked for as `transactions` or `wallet transactions`.
         for start in range(len(words) - size + 1):
             part = words[start : start + size]
-            if not set(part) <= GENERIC_WORDS:
+            if not set(part) <= GENERIC_WORDS and not {part[0], part[-1]} & STOP_WORDS:
                 ends = start + size == len(words)
                 phrases.append((key_of(part), (0.7 if ends else 0.5) + 0.2 * size / len(words)))
     return phrases
@@ -288,6 +288,8 @@ def _column_phrases(entity: Entity, column: Column) -> list[tuple[str, float]]:
         for start in range(len(words) - size + 1):
             part = words[start : start + size]
             left_out = [*words[:start], *words[start + size :]]
+            if {part[0], part[-1]} & STOP_WORDS - GENERIC_WORDS:
+                continue
             score = _part_score(part, left_out, table)
             if score > 0:
                 phrases.append((key_of(part), score))

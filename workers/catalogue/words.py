@@ -22,7 +22,8 @@ _SHORT_FORMS = """
     dept:department emp:employee cust:customer dob:birth_date dt:date yr:year mgr:manager
     org:organization avg:average cnt:count tel:phone cat:category prod:product acct:account
     txn:transaction tx:transaction crtd:created ts:timestamp loc:location lang:language img:image
-    msg:message min:minimum max:maximum"""
+    msg:message min:minimum max:maximum
+    fname:first_name lname:last_name"""
 ABBREVIATIONS = {
     short: long.replace("_", " ") for short, _, long in (pair.partition(":") for pair in _SHORT_FORMS.split())
 }
@@ -44,6 +45,8 @@ _MEANINGS = """
     revenue turnover
     signup registration
     movie film
+    shop store
+    visitor guest
     car vehicle
     student pupil
     teacher instructor

@@ -59,6 +59,8 @@ def find_conditions(reading: Reading, resolver: Resolver) -> list[Condition | Co
         condition: Condition | CountCondition | None = None
         if position in moments:
             condition = _time_condition(reading, resolver, moments, position)
+            if condition is None and reading.tokens[position].kind == "number":
+                condition = _literal_condition(reading, resolver, position, found)
         elif position not in covered and position not in reading.used:
             condition = _literal_condition(reading, resolver, position, found)
         if condition is None:
@@ -80,6 +82,9 @@ def _literal_condition(
         return _text_condition(reading, resolver, position, mention, earlier)
     if token.kind == "quoted":
         return _text_condition(reading, resolver, position, None, earlier)
+    named = _capitals(reading, position)
+    if named is not None:
+        return _named_condition(reading, resolver, position, named)
     if number_of(token) is not None and (mention is None or mention.first == position):
         return _number_condition(reading, resolver, position, earlier)
     pattern = pattern_before(reading, position)
@@ -88,6 +93,28 @@ def _literal_condition(
     if pattern is not None and token.kind == "word" and _is_pattern_text(reading, position, mention):
         return _pattern_condition(reading, resolver, position, pattern)
     return _listed_letter(reading, position, earlier)
+
+
+def _capitals(reading: Reading, position: int) -> int | None:
+    """End of the capitalised words after `named` or `called`: a name that need not be known."""
+    if reading.word(position - 1) not in ("named", "called", "titled"):
+        return None
+    end = position
+    while (
+        end < len(reading.tokens)
+        and reading.tokens[end].kind == "word"
+        and reading.tokens[end].text[0].isupper()
+    ):
+        end += 1
+    return end if end > position else None
+
+
+def _named_condition(reading: Reading, resolver: Resolver, position: int, end: int) -> Condition | None:
+    naming = _display_of_near(reading, resolver, position - 1)
+    if naming is None:
+        return None
+    value = _text(" ".join(token.text for token in reading.tokens[position:end]))
+    return Condition(position - 1, end, naming[0], "=", (value,))
 
 
 def _is_pattern_text(reading: Reading, position: int, mention: Mention | None) -> bool:
@@ -493,9 +520,14 @@ def _implied_number_column(
         if ref is not None:
             return ref, start, right.last
     if compared:
-        for here in range(start - 1, max(-1, start - 5), -1):
+        near = [
+            resolver.entity_of(m)
+            for m in reversed(reading.mentions)
+            if m.kind == "entity" and m.last <= start
+        ]
+        for here in range(start, max(-1, start - 5), -1):
             names = VERB_MEASURES.get(reading.word(here))
-            for key in dict.fromkeys((resolver.focus, *resolver.mentioned())) if names else ():
+            for key in dict.fromkeys((*near[:1], resolver.focus, *resolver.mentioned())) if names else ():
                 column = column_called(resolver, key, names or ()) if key else None
                 if column is not None and key:
                     return ColumnRef(key, column.name), here, end

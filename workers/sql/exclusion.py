@@ -15,7 +15,9 @@ from workers.sql.reading import Reading
 from workers.sql.resolution import ColumnRef, Resolver
 
 _MARKERS = word_set("not never without no n't neither nor cannot don't doesn't didn't haven't hasn't")
-_COMPARED = word_set("less more fewer greater than equal")
+_COMPARED = word_set(
+    "less more fewer greater than equal higher lower larger smaller older younger above below"
+)
 _ENDS = word_set(". ; ? ! ,")
 _REACH = 7
 

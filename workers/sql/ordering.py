@@ -74,6 +74,12 @@ def find_orders(reading: Reading, resolver: Resolver, measures: list[Measure]) -
     return orders or [Order(start, end, descending)]
 
 
+def sort_span(reading: Reading) -> range:
+    """The words that say how rows are sorted."""
+    start = _sort_start(reading)
+    return range(0) if start is None else range(start, _sort_end(reading, start))
+
+
 def _sort_start(reading: Reading) -> int | None:
     for position, word in enumerate(reading.words):
         if word in _SORT_WORDS and reading.at(position) is None:

@@ -108,7 +108,10 @@ class _Question:
         """What the question is about: the first table outside `number of ...`, else the first of all."""
         entities = [m for m in self.reading.mentions if m.kind == "entity"]
         entities = [m for m in entities if not self._is_listed(m)] or entities
-        asked = [m for m in entities if not self._is_counted(m)]
+        asked = [m for m in entities if not self._is_counted(m) and not self._is_missing(m)]
+        merged = [m for m in self.reading.mentions if m.kind in ("name", "id") and m.of("entity")]
+        if merged and (not entities or merged[0].first < entities[0].first) and not asked:
+            return self.resolver.entity_of(merged[0])
         alone = entities and self._is_counted(entities[0]) and not self._is_grouped()
         first = entities[0] if alone else next(iter(asked or entities), None)
         if first is not None:
@@ -124,6 +127,11 @@ class _Question:
     def _is_grouped(self) -> bool:
         """Whether something is asked for each of several things, or of the one with the most."""
         return bool({"each", "every", "per", "most", "fewest", "highest", "top"} & set(self.reading.words))
+
+    def _is_missing(self, mention: Mention) -> bool:
+        """`without any concert`, `have no orders`, `never placed an order`."""
+        before = self.reading.words[max(0, mention.first - 4) : mention.first]
+        return bool({"without", "no", "never", "not", "except"} & set(before))
 
     def _is_counted(self, mention: Mention) -> bool:
         before = self.reading.phrase(mention.first - 4, mention.first)

@@ -29,7 +29,7 @@ SOFT_WORDS = word_set(
     person someone anyone one ones kind kinds sort type well along together alongside across among within
     during since until value values amount level have has had return lists come comes came happen happened
     take taken took assigned assign go goes ask placed filed released issued submitted performed handled
-    done published"""
+    done published member members"""
 )
 _ALL_WORDS = word_set("information info details detail everything fields attributes")
 _DATE_WORDS = word_set("date dates")
@@ -155,7 +155,8 @@ def _is_column(index: SchemaIndex, first: str, second: str) -> bool:
 
 def _mentions(tokens: tuple[Token, ...], links: tuple[Link, ...], index: SchemaIndex) -> Iterable[Mention]:
     links = tuple(part for item in links for part in _without_verb(tokens, item, index))
-    links = tuple(_without_aggregate(tokens, item, links, index) for item in links)
+    kept = (_without_aggregate(tokens, item, links, index) for item in links)
+    links = tuple(item for item in kept if item is not None)
     linked = {position for found in links for position in range(found.first, found.last)}
     plain = [_generic(position, token) for position, token in enumerate(tokens) if position not in linked]
     found = [mention for item in links if (mention := _mention(tokens, item)) is not None]
@@ -177,13 +178,15 @@ def _without_verb(tokens: tuple[Token, ...], item: Link, index: SchemaIndex) -> 
 
 def _without_aggregate(
     tokens: tuple[Token, ...], item: Link, links: tuple[Link, ...], index: SchemaIndex
-) -> Link:
+) -> Link | None:
     """`minimum salary` is a column only where its table is in question; else it is the least salary."""
-    if item.last - item.first < 2 or tokens[item.first].lower not in _AGGREGATES:
+    if tokens[item.first].lower not in _AGGREGATES:
         return item
     named = {target.entity for other in links if other is not item for target in other.of("entity")}
     if any(target.entity in named for target in item.of("column")):
         return item
+    if item.last - item.first == 1:
+        return Link(item.first, item.last, item.of("value")) if item.of("value") else None
     rest = index.phrase([token.text for token in tokens[item.first + 1 : item.last]])
     return Link(item.first + 1, item.last, rest) if rest else item
 

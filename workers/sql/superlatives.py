@@ -10,6 +10,7 @@ from workers.sql.measures import (
     limit_at,
     measured_column,
 )
+from workers.sql.ordering import sort_span
 from workers.sql.plan import Measure
 from workers.sql.reading import Mention, Reading
 from workers.sql.resolution import ColumnRef, Resolver
@@ -25,8 +26,9 @@ def find_superlatives(
     reading: Reading, resolver: Resolver, counts: list[Measure], aggregates: list[Measure]
 ) -> list[Superlative]:
     found = []
+    sorting = sort_span(reading)
     for position, word in enumerate(reading.words):
-        if position in reading.used or _is_comparison(reading, position):
+        if position in reading.used or position in sorting or _is_comparison(reading, position):
             continue
         superlative = None
         if word in _MORE or word in _FEWER:
@@ -82,11 +84,33 @@ def _extreme(
     aggregate = next((m for m in aggregates if m.first == position + 1), None)
     if aggregate is not None:
         return _by_measure(position, aggregate, descending, limit)
+    ended = _at_the_end(reading, resolver, position, counts)
+    if ended is not None:
+        return Superlative(ended[1], position + 1, descending, limit, ref=ended[0])
     mention = _after(reading, position)
     ref = measured_column(resolver, mention) if mention is not None else None
     if mention is None or ref is None or not _belongs_to_what_is_asked(reading, position):
         return None
     return Superlative(position, mention.last, descending, limit, ref=ref)
+
+
+def _at_the_end(
+    reading: Reading, resolver: Resolver, position: int, counts: list[Measure]
+) -> tuple[ColumnRef, int] | None:
+    """The column of `whose price is the highest`, and where it begins."""
+    here = position - 1
+    while reading.word(here) in ("the", "is", "are", "was", "were"):
+        here -= 1
+    if here == position - 1 or not {"is", "are", "was", "were"} & set(reading.words[here + 1 : position]):
+        return None
+    value = next(
+        (m for m in counts if m.last == here + 1 and m.ref is not None and m.function == "value"), None
+    )
+    if value is not None and value.ref is not None:
+        return value.ref, value.first
+    mention = reading.at(here)
+    ref = measured_column(resolver, mention) if mention is not None and mention.kind == "column" else None
+    return (ref, mention.first) if mention is not None and ref is not None else None
 
 
 def _belongs_to_what_is_asked(reading: Reading, position: int) -> bool:
