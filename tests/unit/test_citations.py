@@ -5,12 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.generation.citations import CitedText
-from workers.generation.support import Source
+from workers.generation.support import Source, Support
 
 SOURCES = [
     Source(1, "Refunds", "Refunds are paid within ten days. A refund needs the order number."),
     Source(2, "Shipping", "Orders above 50 euros ship free of charge. Parcels leave from Hamburg."),
 ]
+SUPPORT = Support(SOURCES)
 PARTS = st.lists(
     st.sampled_from(
         [
@@ -44,7 +45,7 @@ PARTS = st.lists(
 
 
 def whole(text: str) -> tuple[str, tuple[int, ...]]:
-    cited = CitedText(SOURCES)
+    cited = CitedText(SUPPORT)
     head = cited.feed(text)
     tail, numbers = cited.finish()
     return head + tail, numbers
@@ -80,7 +81,7 @@ def test_the_numbers_are_those_that_the_text_cites() -> None:
 
 
 def test_a_sentence_that_no_source_carries_is_flagged() -> None:
-    cited = CitedText(SOURCES)
+    cited = CitedText(SUPPORT)
     cited.feed("Refunds are paid within ten days. The moon is made of cheese. Good.")
     cited.finish()
     assert cited.unsupported == ["The moon is made of cheese", "Good"]
@@ -88,7 +89,7 @@ def test_a_sentence_that_no_source_carries_is_flagged() -> None:
 
 
 def test_only_what_is_undecided_is_held_back() -> None:
-    cited = CitedText(SOURCES)
+    cited = CitedText(SUPPORT)
     assert cited.feed("Refunds are paid") == "Refunds are paid"
     assert cited.feed(" within ten days.") == " within ten days"
     assert cited.feed(" The") == " [1]. The"
@@ -101,7 +102,7 @@ def test_only_what_is_undecided_is_held_back() -> None:
 @given(parts=PARTS, data=st.data())
 def test_any_way_of_cutting_the_stream_gives_the_same_text(parts: list[str], data: st.DataObject) -> None:
     text = "".join(parts)
-    cited = CitedText(SOURCES)
+    cited = CitedText(SUPPORT)
     out = ""
     rest = text
     while rest:
@@ -117,9 +118,9 @@ def test_any_way_of_cutting_the_stream_gives_the_same_text(parts: list[str], dat
 def test_a_text_taken_over_after_any_delta_ends_the_same(parts: list[str], cut: int) -> None:
     """What the first attempt held back is not published: the engine writes it again for the second."""
     text = "".join(parts)
-    first = CitedText(SOURCES)
+    first = CitedText(SUPPORT)
     published = first.feed(text[:cut])
-    second = CitedText(SOURCES, published=published)
+    second = CitedText(SUPPORT, published=published)
     out = published + second.feed(first.held() + text[cut:])
     tail, numbers = second.finish()
     assert (out + tail, numbers) == whole(text)

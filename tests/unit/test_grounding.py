@@ -9,13 +9,14 @@ SOURCES = [
     Source(1, "Mills", "The mill on the Aln was built by Peter Crane in 1807. It burned down in 1922."),
     Source(2, "Bridges", "The old bridge has five arches. Its toll house is gone."),
 ]
+SUPPORT = Support(SOURCES)
 
 
 def test_a_question_on_the_subject_is_carried_and_one_beside_it_is_not() -> None:
-    assert carried("Who built the mill on the Aln?", SOURCES) > 0.6
-    assert carried("What is the capital of Mongolia?", SOURCES) < 0.1
-    assert carried("Who built the mill in Lisbon?", SOURCES) < carried("Who built the mill?", SOURCES)
-    assert carried("Who built the mill?", []) == 0.0
+    assert carried("Who built the mill on the Aln?", SUPPORT) > 0.6
+    assert carried("What is the capital of Mongolia?", SUPPORT) < 0.1
+    assert carried("Who built the mill in Lisbon?", SUPPORT) < carried("Who built the mill?", SUPPORT)
+    assert carried("Who built the mill?", Support([])) == 0.0
 
 
 def test_the_reply_names_what_was_searched() -> None:
@@ -24,20 +25,18 @@ def test_the_reply_names_what_was_searched() -> None:
 
 
 def test_the_sentence_that_answers_ranks_first() -> None:
-    support = Support(SOURCES)
-    assert support.rank("When was the mill built?")[0].text.startswith("The mill on the Aln")
-    assert support.rank("How many arches has the bridge?")[0].text == "The old bridge has five arches."
-    assert quote(support.rank("How many arches has the bridge?"))[0].text.startswith("The old bridge")
+    assert SUPPORT.rank("When was the mill built?")[0].text.startswith("The mill on the Aln")
+    assert SUPPORT.rank("How many arches has the bridge?")[0].text == "The old bridge has five arches."
+    assert quote(SUPPORT.rank("How many arches has the bridge?"))[0].text.startswith("The old bridge")
 
 
 def test_a_models_sentence_is_faithful_only_in_the_words_of_the_best_sentence() -> None:
-    support = Support(SOURCES)
     question = "Who built the mill?"
-    best = support.rank(question)[0]
-    assert faithful("The mill on the Aln was built by Peter Crane in 1807.", question, best, support)
-    assert not faithful("The mill was built by Peter Smith in 1807.", question, best, support)
-    assert not faithful("The mill was built in 1922.", question, best, support)
-    assert not faithful("The mill was built.", question, best, support)
+    best = SUPPORT.rank(question)[0]
+    assert faithful("The mill on the Aln was built by Peter Crane in 1807.", question, best, SUPPORT)
+    assert not faithful("The mill was built by Peter Smith in 1807.", question, best, SUPPORT)
+    assert not faithful("The mill was built in 1922.", question, best, SUPPORT)
+    assert not faithful("The mill was built.", question, best, SUPPORT)
 
 
 def test_sentences_end_where_people_end_them() -> None:

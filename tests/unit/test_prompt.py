@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from contracts import Rows, Turn
 from contracts.errors import ContextOverflow
 from workers.generation.prompt import SYSTEM, Material, build, build_small
-from workers.generation.support import Source
+from workers.generation.support import Source, Support
 
 
 def count(text: str) -> int:
@@ -81,7 +81,8 @@ def test_a_small_model_reads_the_nearest_sentences_only() -> None:
     far = Source(1, "Weather", "It rains in May. It snows in June. It is dry in July.")
     near = Source(2, "Mill", "The mill was built by Peter Crane in 1807. It stands on a hill.")
     asked = Material("Who built the mill?", sources=(far, near))
-    prompt = build_small(asked, limit=100, count=count)
+    ranked = Support(asked.sources).rank(asked.question)
+    prompt = build_small(asked, ranked, limit=100, count=count)
     assert "Peter Crane" in prompt.messages[-1].content
     assert prompt.tokens <= 100
-    assert "Peter Crane" in build_small(asked, limit=50, count=count).messages[-1].content
+    assert "Peter Crane" in build_small(asked, ranked, limit=50, count=count).messages[-1].content

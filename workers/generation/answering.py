@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from contracts import Citation, Delta, Done, Event, Usage
 from workers.engines import Engine, FinishReason, GenerationRequest
 from workers.generation import sentences
-from workers.generation.citations import CitedText, citation_of_passage
+from workers.generation.citations import CitedText
 from workers.generation.plan import Plan, plan
 from workers.generation.prompt import Material, build, build_small, rows_source
 from workers.generation.quoting import departs, faithful, quote, rest_of_quote
-from workers.generation.record import Record, read
+from workers.generation.record import Record, read, title_of
 from workers.generation.settings import GenerationSettings
 from workers.generation.support import Ranked, Support
 
@@ -86,7 +86,8 @@ class _Answer:
     async def _write(self, material: Material, written: str, *, ended: bool) -> AsyncGenerator[_Text, None]:
         """The text behind `written`, cited; nothing when the part `ended` in an earlier attempt."""
         rows = rows_source(material, max_rows=self._settings.max_rows_shown)
-        cited = CitedText([*material.sources, *rows], published=written)
+        support = Support([*material.sources, *rows]) if rows else self._record.support
+        cited = CitedText(support, published=written)
         if not ended:
             raw = self._raw(material, written)
             async with aclosing(raw):
@@ -129,10 +130,9 @@ class _Answer:
 
     async def _quoted(self, material: Material, written: str, *, ask: bool) -> AsyncGenerator[_Text, None]:
         """The model's sentence if it is faithful to the evidence, else the evidence's own sentences."""
-        support = Support(material.sources)
-        ranked = support.rank(material.question)
+        ranked = self._record.support.rank(material.question)
         if ask and not written and ranked:
-            sentence = await self._checked(material, ranked[0], support)
+            sentence = await self._checked(material, ranked)
             if sentence.text:
                 yield sentence
                 return
@@ -140,10 +140,10 @@ class _Answer:
         for text in rest_of_quote(quote(ranked), written):
             yield _Text(text)
 
-    async def _checked(self, material: Material, best: Ranked, support: Support) -> _Text:
+    async def _checked(self, material: Material, ranked: Sequence[Ranked]) -> _Text:
         """The model's first sentence; without text when it is not faithful: then the model stops at once."""
-        limit = self._prompt_limit(_CHECKED_TOKENS)
-        prompt = build_small(material, limit=limit, count=self._engine.count_tokens)
+        best, limit = ranked[0], self._prompt_limit(_CHECKED_TOKENS)
+        prompt = build_small(material, ranked, limit=limit, count=self._engine.count_tokens)
         self._prompt_tokens = prompt.tokens
         request = GenerationRequest(
             prompt.messages,
@@ -160,7 +160,7 @@ class _Answer:
                     break
         first = next(iter(sentences.split(text)), "")
         cut, self._finish = self._finish == "length", "stop"
-        kept = not cut and faithful(first, material.question, best, support)
+        kept = not cut and faithful(first, material.question, best, self._record.support)
         return _Text(first if kept else "", tokens)
 
     def _max_tokens(self) -> int:
@@ -199,6 +199,14 @@ def _rest(fixed: str, published: str) -> str:
 
 def _citation(record: Record, number: int) -> Citation:
     if number <= len(record.passages):
-        return citation_of_passage(number, record.passages[number - 1])
+        passage = record.passages[number - 1]
+        return Citation(
+            number=number,
+            kind="passage",
+            title=title_of(passage),
+            source=passage.source,
+            chunk_id=passage.chunk_id,
+            document_id=passage.document_id,
+        )
     statement = record.rows.statement if record.rows else None
     return Citation(number=number, kind="rows", title="Rows of the database", source=statement or "")

@@ -6,11 +6,9 @@ is held back meanwhile: an open bracket, an end mark, white space.
 """
 
 import re
-from collections.abc import Sequence
 
-from contracts import Citation, Passage
 from workers.generation.sentences import is_end
-from workers.generation.support import Source, Support
+from workers.generation.support import Support
 from workers.generation.terms import terms
 
 _ENDS = frozenset(".!?\u2026\u3002\uff01\uff1f")
@@ -18,6 +16,8 @@ _ENDS_WITHOUT_SPACE = frozenset("\u3002\uff01\uff1f")
 _CLOSERS = frozenset("\"')\u201d\u2019")
 _IN_MARKER = frozenset("0123456789, ")
 _LONGEST_MARKER = 16
+# Runs of letters and digits decide nothing and pass at once; any other character is looked at alone.
+_PARTS = re.compile(r"[^\W_]+|.", re.DOTALL)
 _NUMBER = re.compile(r"\d+")
 
 
@@ -27,9 +27,9 @@ class CitedText:
     With `published`, the text that an earlier attempt has given back, it goes on as that one would have.
     """
 
-    def __init__(self, sources: Sequence[Source], *, published: str = "") -> None:
-        self._support = Support(sources)
-        self._numbers = frozenset(source.number for source in sources)
+    def __init__(self, support: Support, *, published: str = "") -> None:
+        self._support = support
+        self._numbers = frozenset(source.number for source in support.sources)
         self._used: set[int] = set()
         self._out: list[str] = []
         self._sentence = ""
@@ -42,10 +42,17 @@ class CitedText:
         self.unsupported: list[str] = []
         self.supported = 0
         self._take(published)
-        if self._end or self._space:
+        self._settle()
+        self._adding = True
+
+    def _settle(self) -> None:
+        """Whatever stands at the end of a published text is decided already."""
+        if self._bracket:
+            self._text(self._bracket)
+            self._bracket = ""
+        elif self._end or self._space:
             self._flush(final=True)
         self._out.clear()
-        self._adding = True
 
     def feed(self, piece: str) -> str:
         self._take(piece)
@@ -70,13 +77,22 @@ class CitedText:
         return text
 
     def _take(self, piece: str) -> None:
-        for char in piece:
+        for part in _PARTS.findall(piece):
             if self._bracket:
-                if self._extend_bracket(char):
-                    continue
-                bracket, self._bracket = self._bracket, ""
-                self._text(bracket)
-            self._char(char)
+                for char in part:
+                    self._after_bracket(char)
+            elif len(part) > 1:
+                self._text(part)
+            else:
+                self._char(part)
+
+    def _after_bracket(self, char: str) -> None:
+        if self._bracket:
+            if self._extend_bracket(char):
+                return
+            bracket, self._bracket = self._bracket, ""
+            self._text(bracket)
+        self._char(char)
 
     def _char(self, char: str) -> None:
         if char == "`":
@@ -159,24 +175,3 @@ class CitedText:
         self._used |= self._cited
         self._sentence = ""
         self._cited = set()
-
-
-def sources_of(passages: Sequence[Passage]) -> list[Source]:
-    """Numbered from 1 in the order of the evidence."""
-    return [Source(number, _title(passage), passage.text) for number, passage in enumerate(passages, 1)]
-
-
-def _title(passage: Passage) -> str:
-    parts = [passage.title, *(part for part in passage.heading_path if part != passage.title)]
-    return " > ".join(part for part in parts if part)
-
-
-def citation_of_passage(number: int, passage: Passage) -> Citation:
-    return Citation(
-        number=number,
-        kind="passage",
-        title=_title(passage),
-        source=passage.source,
-        chunk_id=passage.chunk_id,
-        document_id=passage.document_id,
-    )

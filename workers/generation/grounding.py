@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 
-from workers.generation import sentences
 from workers.generation.support import Source, Support
 from workers.generation.terms import terms
 
@@ -11,21 +10,21 @@ _NAME = re.compile(r"(?<!^)\b(?:[A-Z]\w*|\d[\w.,]*)")
 _MISSING_NAME_COST = 0.1
 
 
-def carried(question: str, sources: Sequence[Source]) -> float:
+def carried(question: str, support: Support) -> float:
     """How much of the question the best source and its best two neighbouring sentences hold, 0 to about 1.
 
     Words weigh by their rarity in the evidence. A name or a number of the question that no source holds costs
     extra: passages on the right subject and the wrong thing look alike otherwise.
     """
+    if not support.sources:
+        return 0.0
     asked = set(terms(question))
-    if not sources or not asked:
-        return 0.0 if not sources else 1.0
-    support = Support(sources)
-    whole = max(support.share(asked, terms(f"{source.title} {source.text}")) for source in sources)
-    window = max(support.share(asked, words) for source in sources for words in _windows(source))
-    known = {word for source in sources for word in terms(f"{source.title} {source.text}")}
-    missing = {word for name in _NAME.findall(question) for word in terms(name)} - known
-    return (whole + window) / 2 - _MISSING_NAME_COST * len(missing)
+    if not asked:
+        return 1.0
+    names = {word for name in _NAME.findall(question) for word in terms(name)}
+    missing = sum(not support.holds(word) for word in names)
+    held = (support.of_best_source(asked) + support.of_best_neighbours(asked)) / 2
+    return held - _MISSING_NAME_COST * missing
 
 
 def not_found(sources: Sequence[Source]) -> str:
@@ -36,9 +35,3 @@ def not_found(sources: Sequence[Source]) -> str:
     shown = "; ".join(titles[:3])
     more = f" and {len(titles) - 3} more" if len(titles) > 3 else ""
     return f"I could not find this in the documents. Searched, without an answer in it: {shown}{more}."
-
-
-def _windows(source: Source) -> list[list[str]]:
-    title = terms(source.title)
-    parts = [terms(sentence) for sentence in sentences.split(source.text)]
-    return [title + first + second for first, second in zip(parts, [*parts[1:], []], strict=True)]

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from contracts import Route
-from workers.generation.citations import sources_of
 from workers.generation.direct import direct_reply
 from workers.generation.grounding import carried, not_found
 from workers.generation.prompt import Material
@@ -64,13 +63,13 @@ def _from_both(record: Record, settings: GenerationSettings) -> Plan:
 
 
 def _documents_carry(record: Record, settings: GenerationSettings) -> bool:
-    return carried(record.question, sources_of(record.passages)) >= settings.carried_from()
+    return carried(record.question, record.support) >= settings.carried_from()
 
 
 def _material(record: Record, *, documents: bool, rows: bool) -> Material:
     return Material(
         question=record.question,
-        sources=tuple(sources_of(record.passages)) if documents else (),
+        sources=record.support.sources if documents else (),
         rows=record.rows if rows else None,
         rows_number=record.rows_number,
         history=record.query.history,
@@ -87,7 +86,7 @@ def _not_found(record: Record) -> str:
     evidence = record.evidence
     if evidence is not None and evidence.problem is not None:
         return f"The documents could not be searched: {evidence.problem.title}."
-    said = not_found(sources_of(record.passages))
+    said = not_found(record.support.sources)
     rows = record.rows
     if record.route == Route.BOTH and rows is not None:
         return f"{said} {rows_text(rows)}"

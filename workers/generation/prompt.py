@@ -8,7 +8,7 @@ from contracts.errors import ContextOverflow
 from workers.engines import Message
 from workers.generation import sentences
 from workers.generation.rows_text import rows_table, show
-from workers.generation.support import Source, Support
+from workers.generation.support import Ranked, Source
 
 SYSTEM = (
     "You answer questions from numbered sources: passages of documents and rows of a database. "
@@ -63,21 +63,19 @@ def build(material: Material, *, limit: int, count: CountTokens) -> Prompt:
     return Prompt(messages, sources, sum(_cost(message, count) for message in messages))
 
 
-def build_small(material: Material, *, limit: int, count: CountTokens) -> Prompt:
+def build_small(material: Material, ranked: Sequence[Ranked], *, limit: int, count: CountTokens) -> Prompt:
     """For a model of some hundred million parameters: the few sentences nearest to the question."""
-    ranked = Support(material.sources).rank(material.question)[:_FOCUS_SENTENCES]
     question = f"Question: {material.question}\nAnswer with words from the text."
     left = _room(limit, count(SMALL_SYSTEM) + count(question) + 2 * _TOKENS_A_MESSAGE, material.question)
     kept: list[str] = []
-    for sentence in ranked:
+    for sentence in ranked[:_FOCUS_SENTENCES]:
         left -= count(sentence.text) + 1
         if left < 0:
             break
         kept.append(sentence.text)
     content = f"Text: {' '.join(kept)}\n\n{question}"
     messages = (Message("system", SMALL_SYSTEM), Message("user", content))
-    sources = tuple(s for s in material.sources if any(r.source is s and r.text in kept for r in ranked))
-    return Prompt(messages, sources, sum(_cost(message, count) for message in messages))
+    return Prompt(messages, material.sources, sum(_cost(message, count) for message in messages))
 
 
 def rows_source(material: Material, *, max_rows: int) -> list[Source]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 from contracts import Accepted, Delta, Event, Evidence, Passage, Query, Route, Routed, Rows
 from contracts.errors import PermanentError
+from workers.generation.support import Source, Support
 
 E = TypeVar("E", Accepted, Routed, Evidence, Rows)
 
@@ -25,6 +27,13 @@ class Record:
     @property
     def passages(self) -> tuple[Passage, ...]:
         return self.evidence.passages if self.evidence else ()
+
+    @cached_property
+    def support(self) -> Support:
+        """The passages as sources, numbered from 1 in the order of the evidence."""
+        return Support(
+            [Source(number, title_of(found), found.text) for number, found in enumerate(self.passages, 1)]
+        )
 
     @property
     def rows_number(self) -> int:
@@ -52,3 +61,8 @@ def read(log: Sequence[Event]) -> Record:
 
 def _first(log: Sequence[Event], kind: type[E]) -> E | None:
     return next((event for event in log if isinstance(event, kind)), None)
+
+
+def title_of(passage: Passage) -> str:
+    parts = [passage.title, *(part for part in passage.heading_path if part != passage.title)]
+    return " > ".join(part for part in parts if part)

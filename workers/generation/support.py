@@ -1,7 +1,7 @@
 """Which evidence carries a sentence, and which sentences of the evidence carry a question."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from workers.generation import sentences
@@ -35,46 +35,62 @@ class Ranked:
 
 
 class Support:
-    """The words of the evidence, looked up many times for one answer."""
+    """The words of the evidence, read once and looked up many times for one answer."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        self._sources = sources
-        self._terms = {s.number: frozenset(terms(f"{s.title} {s.text}")) for s in sources}
-        self._weights = Weights.over(
-            terms(sentence) for source in sources for sentence in sentences.split(source.text)
-        )
+        self.sources = tuple(sources)
+        self._sentences = [_sentences(source) for source in sources]
+        self._titles = [frozenset(terms(source.title)) for source in sources]
+        self._words = [
+            title.union(*(words for _, words in found))
+            for title, found in zip(self._titles, self._sentences, strict=True)
+        ]
+        self._weights = Weights.over(words for found in self._sentences for _, words in found)
 
-    def best(self, sentence: str, *, required: float = _MIN_SUPPORT) -> int | None:
+    def best(self, sentence: str) -> int | None:
         """Number of the source that holds most of the sentence's words; None: no source holds enough."""
         words = set(terms(sentence))
-        if not words:
+        if not words or not self.sources:
             return None
-        shares = {number: self.share(words, known) for number, known in self._terms.items()}
-        number = max(shares, key=lambda n: shares[n], default=None)
-        return number if number is not None and shares[number] >= required else None
+        shares = [self.share(words, known) for known in self._words]
+        most = max(shares)
+        return self.sources[shares.index(most)].number if most >= _MIN_SUPPORT else None
 
-    def share(self, words: set[str], known: Iterable[str]) -> float:
+    def share(self, words: set[str], known: Set[str]) -> float:
         """Weight of the words that are known, of the weight of all of them."""
-        return self._weights.total(words.intersection(known)) / self._weights.total(words)
+        return self._weights.total(words & known) / self._weights.total(words)
 
-    def coverage(self, question: str) -> float:
-        """Share of the question's weighted words that stand anywhere in the evidence, from 0 to 1."""
-        words = set(terms(question))
-        known = frozenset[str]().union(*self._terms.values())
-        return self.share(words, known) if words else 0.0
+    def holds(self, word: str) -> bool:
+        return any(word in known for known in self._words)
+
+    def of_best_source(self, words: set[str]) -> float:
+        """The largest share of the words that one source holds."""
+        return max(self.share(words, known) for known in self._words)
+
+    def of_best_neighbours(self, words: set[str]) -> float:
+        """The largest share that a title and two sentences in a row hold."""
+        best = 0.0
+        for title, found in zip(self._titles, self._sentences, strict=True):
+            held = [words & (title | said) for _, said in found]
+            for first, second in zip(held, [*held[1:], set()], strict=True):
+                best = max(best, self._weights.total(first | second))
+        return best / self._weights.total(words)
 
     def rank(self, question: str) -> list[Ranked]:
         """Sentences of the evidence, best first. A sentence inherits half of what its source covers."""
         asked = set(terms(question))
         wants_number = bool(_ASKS_NUMBER.search(question))
         found: list[Ranked] = []
-        for place, source in enumerate(self._sources):
-            inherited = self.share(asked, self._terms[source.number]) if asked else 0.0
-            for position, text in enumerate(sentences.split(source.text)):
-                words = set(terms(text))
-                score = self.share(asked, frozenset(words)) if asked else 0.0
+        for place, source in enumerate(self.sources):
+            inherited = self.share(asked, self._words[place]) if asked else 0.0
+            for position, (text, words) in enumerate(self._sentences[place]):
+                score = self.share(asked, words) if asked else 0.0
                 score += 0.5 * inherited - 0.02 * place
                 score += 0.1 if wants_number and _DIGIT.search(text) else 0.0
                 score -= 0.2 if words <= asked else 0.0
                 found.append(Ranked(source, position, text, score))
         return sorted(found, key=lambda ranked: -ranked.score)
+
+
+def _sentences(source: Source) -> list[tuple[str, frozenset[str]]]:
+    return [(text, frozenset(terms(text))) for text in sentences.split(source.text)]

@@ -3,8 +3,9 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from workers.catalogue.words import fold, root, word_set
 
@@ -24,15 +25,20 @@ _STOP = word_set(
 
 def terms(text: str) -> list[str]:
     """Content words in order, folded and cut to a root; numbers without separators of thousands."""
-    found: list[str] = []
-    for token in _TOKEN.findall(fold(text)):
-        if token[0].isdigit():
-            found.append(token.replace(",", ""))
-        elif _NO_SPACES.search(token):
-            found += [token[at : at + 2] for at in range(max(1, len(token) - 1))]
-        elif token not in _STOP:
-            found.append(root(token.split("'")[0].split("\u2019")[0]))
-    return found
+    folded = text.lower() if text.isascii() else fold(text)
+    return [term for token in _TOKEN.findall(folded) for term in _of_token(token)]
+
+
+# Every passage of every question goes through here; a language's words repeat.
+@lru_cache(maxsize=65_536)
+def _of_token(token: str) -> tuple[str, ...]:
+    if token[0].isdigit():
+        return (token.replace(",", ""),)
+    if _NO_SPACES.search(token):
+        return tuple(token[at : at + 2] for at in range(max(1, len(token) - 1)))
+    if token in _STOP:
+        return ()
+    return (root(token.split("'")[0].split("\u2019")[0]),)
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Weights:
     texts: int
 
     @classmethod
-    def over(cls, texts: Iterable[Sequence[str]]) -> "Weights":
+    def over(cls, texts: Iterable[Iterable[str]]) -> "Weights":
         sets = [set(text) for text in texts]
         return cls(Counter(term for found in sets for term in found), len(sets))
 
