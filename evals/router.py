@@ -3,8 +3,8 @@
 Text only: every *.jsonl of `--data` but train.jsonl is a test set, asked in lower case and without
 punctuation of a model trained on train.jsonl and synthesised questions. Grounded (`--grounded`): tenants are
 made of each database in ../text2sql with each corpus in ../retrieval beside `--data`; the questions of both
-are asked of the tenant. No question that is asked is in the training set, whichever file it came from. Times are
-CPU time of the thread, so that other work on the machine does not count.
+are asked of the tenant. No question that is asked is in the training set, whichever file it came from. Times
+are CPU time of the thread, so that other work on the machine does not count.
 """
 
 import argparse
