@@ -380,6 +380,10 @@ def _number_condition(
         # A number of rows, not a value: the 5 staff members with the most complaints.
         return None if not _has_before(reading, start) else _count_condition(operator, start, counted, number)
     left = _number_column(reading, resolver, start, before is not None)
+    if left is not None and before is None and (early := comparison_before(reading, left[1])) is not None:
+        # The comparison stands before the column: above age 20.
+        operator, compared = early[0], True
+        left = (left[0], early[1], left[2])
     if (
         counted is not None
         and (left is None or _is_key(resolver, left[0]))
@@ -496,13 +500,21 @@ def _number_column(
     usable = [
         ref
         for ref in refs
-        if resolver.column(ref).kind == "number" or (not compared and resolver.column(ref).kind == "text")
+        if resolver.column(ref).kind == "number"
+        or (resolver.column(ref).kind == "text" and not compared)
+        or _is_year(resolver, ref)
     ]
     if not usable:
         targets = [t for t in left.of("column") if _is_number(resolver, t)]
         ref = resolver.column_of(targets, resolver.owners(left, before=True)) if targets else None
         usable = [ref] if ref else []
     return (usable[0], left.first, start) if usable else None
+
+
+def _is_year(resolver: Resolver, ref: ColumnRef) -> bool:
+    """Years of four digits compare as text as they do as numbers."""
+    column = resolver.column(ref)
+    return column.kind == "text" and "year" in column.name.lower()
 
 
 def _is_number(resolver: Resolver, target: Target) -> bool:

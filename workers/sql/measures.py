@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from workers.catalogue.model import Column
 from workers.catalogue.words import word_set
+from workers.sql.comparisons import comparison_before
 from workers.sql.dates import number_of
 from workers.sql.plan import Measure
 from workers.sql.reading import Mention, Reading
@@ -78,9 +79,21 @@ def find_counts(reading: Reading, resolver: Resolver) -> list[Measure]:
         if measure is None:
             position += 1
         else:
-            found.append(measure)
+            found += [measure, *_also(reading, measure)]
             position = measure.last
     return found
+
+
+def _also(reading: Reading, measure: Measure) -> list[Measure]:
+    """The minimum of `minimum and maximum number of products`."""
+    words = reading.words[max(0, measure.first - 3) : measure.first]
+    if measure.function not in ("min", "max", "avg") or len(words) < 3 or words[1] not in ("and", ","):
+        return []
+    other = _FUNCTIONS.get(words[0])
+    if other is None:
+        return []
+    reading.explain([measure.first - 3])
+    return [Measure(measure.first, measure.last, other, ref=measure.ref)]
 
 
 def _count_at(reading: Reading, resolver: Resolver, position: int) -> Measure | None:
@@ -171,7 +184,7 @@ def find_aggregates(reading: Reading, resolver: Resolver) -> list[Measure]:
 
 
 def _measured(reading: Reading, resolver: Resolver, start: int) -> Mention | None:
-    for here in range(start, min(start + 5, len(reading.words))):
+    for here in range(start, min(start + 8, len(reading.words))):
         mention = reading.at(here)
         if mention is not None:
             if mention.kind == "column" and not mention.weak and measured_column(resolver, mention):

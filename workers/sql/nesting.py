@@ -72,7 +72,7 @@ def _with_average(reading: Reading, resolver: Resolver, position: int) -> Nested
     if before is None:
         return None
     operator, begin = before
-    mention = reading.next_mention(position + 1, word_set("of all the"), reach=4)
+    mention = reading.next_mention(position + 1, word_set("of all the number"), reach=4)
     ref = measured_column(resolver, mention) if mention is not None and mention.kind == "column" else None
     last = mention.last if mention is not None and ref is not None else position + 1
     left = reading.previous_mention(begin, _LEFT, kinds=("column",), reach=5)

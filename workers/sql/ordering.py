@@ -55,6 +55,7 @@ def find_orders(reading: Reading, resolver: Resolver, measures: list[Measure]) -
     end = _sort_end(reading, start)
     words = reading.words[start:end]
     descending = _is_descending(words)
+    aged = {"oldest", "youngest"} & set(words)
     orders: list[Order] = []
     taken: set[int] = set()
     for measure in measures:
@@ -68,7 +69,13 @@ def find_orders(reading: Reading, resolver: Resolver, measures: list[Measure]) -
             or mention.kind not in ("column", "name", "id")
         ):
             continue
-        orders += [Order(start, end, descending, ref=ref) for ref in resolver.columns_of(mention)[:1]]
+        for ref in resolver.columns_of(mention)[:1]:
+            # The oldest have the earliest dates and the highest ages.
+            dated = resolver.column(ref).kind in ("date", "timestamp")
+            down = (
+                (words.index("oldest") < words.index("youngest")) != dated if len(aged) == 2 else descending
+            )
+            orders.append(Order(start, end, down, ref=ref))
     reading.explain(range(start, end))
     reading.used.update(range(start, end))
     return orders or [Order(start, end, descending)]
@@ -87,6 +94,10 @@ def _sort_start(reading: Reading) -> int | None:
             while reading.word(begins - 1) in ("in", "and", "listed", "sorted", "ordered", "arranged", "the"):
                 begins -= 1
             if word in ("order", "sort", "rank", "starting", "listed") and not _sorts(reading, position):
+                by = next((at for at in range(position + 1, position + 7) if reading.word(at) == "by"), None)
+                if word in ("order", "sort", "rank") and position == 0 and by is not None:
+                    reading.explain([position])
+                    return by
                 continue
             return begins
     return None

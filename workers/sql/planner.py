@@ -211,6 +211,13 @@ class _Question:
                 return 1
         return 1
 
+    def _anew(self, conditions: list[Condition]) -> exp.Select:
+        """One SELECT of several over the same question: what it shows is not used up."""
+        used = set(self.reading.used)
+        select = self._select(conditions)
+        self.reading.used = used
+        return select
+
     def _is_mixed(self) -> bool:
         """Whether two tables are asked for at once (`customers and staff`), or rows of one in groups of another."""
         entities = [m for m in self.reading.mentions if m.kind == "entity"]
