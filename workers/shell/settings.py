@@ -8,10 +8,10 @@ from bus.settings import BusSettings
 
 
 class WorkerSettings(BusSettings):
-    """Variables are prefixed with `AF_`; see `askfleet settings` for the list with defaults."""
+    """Variables are prefixed with `AF_`; docs/configuration.md lists them."""
 
     concurrency: int = Field(default=16, ge=1, description="messages worked on at once")
-    http_host: str = Field(default="127.0.0.1", description="address of /healthz, /readyz and /metrics")
+    http_host: str = Field(default="127.0.0.1", description="address of /healthz and /readyz")
     http_port: int = Field(
         default=0, ge=0, le=65535, description="port of /healthz and /readyz; 0: a free one"
     )

@@ -1,0 +1,107 @@
+"""Writes docs/configuration.md from the settings: `python -m askfleet.reference`. A test keeps it current."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from bus.settings import BusSettings
+from workers.bridge.settings import BridgeSettings
+from workers.embedding import EmbedderSettings
+from workers.engines import EngineSettings
+from workers.generation.settings import GenerationSettings
+from workers.ingest.settings import IngestSettings
+from workers.retrieval.settings import RetrievalSettings
+from workers.router.settings import RouterSettings
+from workers.shell.settings import WorkerSettings
+from workers.sql.settings import SqlSettings
+from workers.vectors import VectorSettings
+
+PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
+HEAD = """# Configuration
+
+Every process reads its settings from environment variables once, at its start, and refuses to start when a
+value is wrong. `askfleet up` hands its own environment on to the workers and sets the addresses of the servers
+that it started. `python -m askfleet.reference` writes this page from the settings themselves.
+"""
+TAIL = """
+## Command line
+
+`AF_STATE_DIR`, `AF_URL`, `AF_API_KEY` and `AF_TENANT` stand for the options `--state-dir`, `--url`, `--key`
+and `--tenant`.
+"""
+
+
+class Section(NamedTuple):
+    """A heading and the settings below it; those of `beside` stand in an earlier section."""
+
+    title: str
+    settings: type[BaseSettings]
+    beside: type[BaseSettings] | None = None
+
+
+SECTIONS = (
+    Section("Every process on NATS", BusSettings),
+    Section("All workers", WorkerSettings, BusSettings),
+    Section("Bridge", BridgeSettings, WorkerSettings),
+    Section("Router", RouterSettings, WorkerSettings),
+    Section("Retrieval", RetrievalSettings, WorkerSettings),
+    Section("Ingest", IngestSettings, WorkerSettings),
+    Section("SQL", SqlSettings, WorkerSettings),
+    Section("Generation", GenerationSettings, WorkerSettings),
+    Section("Engine of the generation workers", EngineSettings),
+    Section("Embedder of retrieval and ingest", EmbedderSettings),
+    Section("Vector store of retrieval, ingest and router", VectorSettings),
+)
+
+
+class Variable(NamedTuple):
+    name: str
+    default: str
+    meaning: str
+
+
+def variables(section: Section) -> Iterator[Variable]:
+    """The section's own settings, and those whose default it changes."""
+    prefix = str(section.settings.model_config.get("env_prefix", ""))
+    known = section.beside.model_fields if section.beside else {}
+    for name, field in section.settings.model_fields.items():
+        before = known.get(name)
+        if _is_group(field) or (before is not None and before.default == field.default):
+            continue
+        yield Variable(f"{prefix}{name}".upper(), _default(field), field.description or "")
+
+
+def page() -> str:
+    parts = [HEAD]
+    for section in SECTIONS:
+        rows = [f"| `{v.name}` | {v.default} | {v.meaning} |" for v in variables(section)]
+        parts.append(
+            "\n".join([f"\n## {section.title}\n", "| variable | default | meaning |", "|---|---|---|", *rows])
+        )
+        parts.append("\n")
+    return "".join([*parts, TAIL])
+
+
+def _is_group(field: FieldInfo) -> bool:
+    """Settings inside settings have a section of their own."""
+    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseSettings)
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if value is None or value == "":
+        return ""
+    return (
+        f"{value:g}" if isinstance(value, float) else f"`{value}`" if isinstance(value, str) else str(value)
+    )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    print("docs/configuration.md")

@@ -1,0 +1,23 @@
+"""Settings document themselves, and the page of them is current."""
+
+import pytest
+
+from askfleet.reference import PAGE, SECTIONS, Section, page, variables
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
+def test_every_setting_has_a_default_and_a_line_of_documentation(section: Section) -> None:
+    for name, field in section.settings.model_fields.items():
+        assert not field.is_required(), f"{name} has no default"
+    for variable in variables(section):
+        assert variable.meaning, f"{variable.name} has no description"
+        assert "\n" not in variable.meaning
+
+
+def test_settings_are_frozen() -> None:
+    assert all(section.settings.model_config.get("frozen") for section in SECTIONS)
+
+
+def test_the_page_of_settings_is_current() -> None:
+    """Refresh with `python -m askfleet.reference`."""
+    assert PAGE.read_text() == page()
