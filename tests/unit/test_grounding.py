@@ -2,7 +2,7 @@
 
 from workers.generation import sentences
 from workers.generation.grounding import carried, not_found
-from workers.generation.quoting import faithful, quote
+from workers.generation.quoting import faithful, quote, rest_of_quote
 from workers.generation.support import Source, Support
 
 SOURCES = [
@@ -28,6 +28,14 @@ def test_the_sentence_that_answers_ranks_first() -> None:
     assert SUPPORT.rank("When was the mill built?")[0].text.startswith("The mill on the Aln")
     assert SUPPORT.rank("How many arches has the bridge?")[0].text == "The old bridge has five arches."
     assert quote(SUPPORT.rank("How many arches has the bridge?"))[0].text.startswith("The old bridge")
+
+
+def test_a_quote_of_an_announcement_holds_what_it_announces_and_a_heading_is_no_answer() -> None:
+    text = "## Limits of a stream\nThe limits of a stream are:\n- its age\n- its size\n\nStreams have names."
+    ranked = Support([Source(1, "Streams", text)]).rank("What are the limits of a stream?")
+    assert rest_of_quote(quote(ranked)[:1], "")[0].startswith(
+        "The limits of a stream are:\n- its age\n- its size"
+    )
 
 
 def test_a_models_sentence_is_faithful_only_in_the_words_of_the_best_sentence() -> None:

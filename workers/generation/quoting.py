@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from workers.generation import sentences
 from workers.generation.support import Ranked, Support
 from workers.generation.terms import terms
 
@@ -11,6 +12,7 @@ from workers.generation.terms import terms
 _NEARLY = 0.7
 _MIN_NEW_WORDS = 2
 _MIN_OF_QUOTE = 0.5
+_LISTED = 4
 _ENDS = (".", "!", "?", ":", "\u2026", "\u3002", "\uff01", "\uff1f")
 _MARKER = re.compile(r"\s?\[\d{1,3}\]")
 
@@ -29,7 +31,7 @@ def rest_of_quote(chosen: Sequence[Ranked], written: str) -> list[str]:
     When that is no part of the quote it is a model's sentence, whose end mark may be missing.
     """
     plain = _MARKER.sub("", written)
-    whole = [_ended(_MARKER.sub("", ranked.text)) for ranked in chosen]
+    whole = [_ended(_MARKER.sub("", _with_list(ranked))) for ranked in chosen]
     quoted = " ".join(whole)
     if not quoted.startswith(plain):
         return [] if plain.endswith(_ENDS) else ["."]
@@ -39,6 +41,14 @@ def rest_of_quote(chosen: Sequence[Ranked], written: str) -> list[str]:
         rest.append(text[len(plain) :])
         plain = plain[len(text) :]
     return [text for text in rest if text]
+
+
+def _with_list(ranked: Ranked) -> str:
+    """A sentence that announces something, with the lines that follow it."""
+    if not ranked.text.endswith(":"):
+        return ranked.text
+    following = sentences.split(ranked.source.text)[ranked.position + 1 :]
+    return "\n".join([ranked.text, *following[:_LISTED]])
 
 
 def _ended(sentence: str) -> str:

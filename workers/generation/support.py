@@ -9,6 +9,7 @@ from workers.generation.terms import Weights, terms
 
 # A sentence counts as supported when this share of its weighted words stands in one source.
 _MIN_SUPPORT = 0.55
+_MARKUP = re.compile(r"#|```|~~~|\|[\s:|-]*\||<")
 _DIGIT = re.compile(r"\d")
 _ASKS_NUMBER = re.compile(
     r"\b(when|what year|which year|how (many|much|long|old|far|large|big|often))\b", re.I
@@ -87,7 +88,8 @@ class Support:
                 score = self.share(asked, words) if asked else 0.0
                 score += 0.5 * inherited - 0.02 * place
                 score += 0.1 if wants_number and _DIGIT.search(text) else 0.0
-                score -= 0.2 if words <= asked else 0.0
+                score -= 0.2 if words <= asked and not text.endswith(":") else 0.0
+                score -= 1.0 if _MARKUP.match(text) else 0.0
                 found.append(Ranked(source, position, text, score))
         return sorted(found, key=lambda ranked: -ranked.score)
 
