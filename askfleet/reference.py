@@ -24,8 +24,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
 HEAD = """# Configuration
 
 Every process reads its settings from environment variables once, at its start, and refuses to start when a
-value is wrong. `askfleet up` hands its own environment on to the workers and sets the addresses of the servers
-that it started. `python -m askfleet.reference` writes this page from the settings themselves.
+value is wrong. `askfleet up` hands its own environment on to the workers and sets the addresses of the
+servers that it started. `python -m askfleet.reference` writes this page from the settings themselves.
 """
 TAIL = """
 ## Command line
