@@ -23,6 +23,8 @@ $(VENV)/bin/uv: requirements/uv.txt
 $(RUNTIME): requirements/runtime.txt pyproject.toml | $(VENV)/bin/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/runtime.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
+	@# Compiles once what else eight processes would compile side by side at the first start.
+	@$(BIN)/python -c 'import askfleet.demo, milvus_lite.cmdline, workers.generation.app, workers.retrieval.app'
 	@touch $@
 
 $(DEV): requirements/dev.txt pyproject.toml $(RUNTIME)
