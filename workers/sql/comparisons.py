@@ -23,7 +23,8 @@ _BEFORE: tuple[tuple[str, Operator], ...] = (
     ("costing more than", ">"), ("more than", ">"), ("greater than", ">"),
 )  # fmt: skip
 _AFTER: tuple[tuple[str, Operator], ...] = (
-    ("or more", ">="), ("or after", ">="), ("or newer", ">="), ("or before", "<="), ("or above", ">="), ("or greater", ">="), ("or higher", ">="), ("or later", ">="),
+    ("or more", ">="), ("or after", ">="), ("or newer", ">="), ("or before", "<="),
+    ("or above", ">="), ("or greater", ">="), ("or higher", ">="), ("or later", ">="),
     ("or older", ">="), ("and above", ">="), ("and more", ">="), ("or less", "<="), ("or fewer", "<="),
     ("or below", "<="), ("or lower", "<="), ("or earlier", "<="), ("and below", "<="),
 )  # fmt: skip

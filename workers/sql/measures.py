@@ -1,6 +1,6 @@
 """Aggregates, superlatives and limits: how many, average, highest, top 5, most recent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workers.catalogue.model import Column
 from workers.catalogue.words import word_set
@@ -93,6 +93,7 @@ def _also(reading: Reading, measure: Measure) -> list[Measure]:
     if other is None:
         return []
     reading.explain([measure.first - 3])
+    reading.used.add(measure.first - 3)
     return [Measure(measure.first, measure.last, other, ref=measure.ref)]
 
 
@@ -115,14 +116,25 @@ def _count_at(reading: Reading, resolver: Resolver, position: int) -> Measure | 
     if not refs:
         return None
     if resolver.column(refs[0]).role == "measure" and not distinct:
-        function = _FUNCTIONS.get(reading.word(position - 1), "value")
-        function = (
-            "sum" if "total" in phrase else function if function in ("avg", "sum", "median") else "value"
+        return _value_measure(
+            reading, position, phrase, Measure(position, mention.last, "value", ref=refs[0])
         )
-        if function != "value" and "total" not in phrase:
-            reading.explain([position - 1])
-        return Measure(position, mention.last, function, ref=refs[0])
     return Measure(position, mention.last, "count", ref=refs[0], distinct=distinct)
+
+
+def _value_measure(reading: Reading, position: int, phrase: str, measure: Measure) -> Measure | None:
+    """`number of citations` where a column holds that number; an aggregate if a word before asks for one."""
+    if comparison_before(reading, position - 1) or comparison_before(reading, position - 2):
+        return None
+    if "total" in phrase:
+        return replace(measure, function="sum")
+    function = _FUNCTIONS.get(reading.word(position - 1), "value")
+    chained = reading.word(position - 2) in ("and", ",") and reading.word(position - 3) in _FUNCTIONS
+    if function not in ("avg", "sum", "median") and not (chained and function in ("min", "max")):
+        return measure
+    reading.explain([position - 1])
+    reading.used.add(position - 1)
+    return replace(measure, function=function)
 
 
 def _matches(reading: Reading, position: int, phrase: str) -> bool:

@@ -25,6 +25,7 @@ _GROUP_PHRASES = (
     "to each", "from each", "per", "grouped by", "group by", "split by", "broken down by", "across each",
     "each", "every",
 )  # fmt: skip
+_PARTICIPLES = word_set("bought made sold sent held won paid built sung led run done got shot spent kept met")
 _GROUP_FILLERS = word_set("the of a an different distinct customer's")
 
 
@@ -161,7 +162,7 @@ def _group_at(reading: Reading, resolver: Resolver, position: int, *, aggregated
 def _may_group(reading: Reading, position: int) -> bool:
     """`revenue by country`, not `written by`."""
     before = reading.word(position - 1)
-    return not before.endswith(("ed", "en")) or before == "grouped"
+    return not (before.endswith(("ed", "en")) or before in _PARTICIPLES) or before == "grouped"
 
 
 def _grouped(

@@ -7,6 +7,7 @@ confident when every word that matters found a place and nothing could be read i
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlglot import exp
 
@@ -191,7 +192,7 @@ class _Question:
         both = self._both()
         if both is not None:
             tree: exp.Query = exp.intersect(
-                *[self._select([*rest, *one]) for rest, one in both], dialect=DIALECT
+                *[self._anew([*rest, *one]) for rest, one in both], dialect=DIALECT
             )
         else:
             tree = self._select(self.conditions)
@@ -219,9 +220,9 @@ class _Question:
         return select
 
     def _is_mixed(self) -> bool:
-        """Whether two tables are asked for at once (`customers and staff`), or rows of one in groups of another."""
+        """Whether two tables are asked for at once (`customers and staff`), or one in groups of another."""
         entities = [m for m in self.reading.mentions if m.kind == "entity"]
-        for one, other in zip(entities, entities[1:], strict=False):
+        for one, other in pairwise(entities):
             between = self.reading.words[one.last : other.first]
             if (
                 between
@@ -273,6 +274,7 @@ class _Question:
             draft.where.append(item.predicate(draft, self.graph, self.resolver, own))
         self._exist(draft)
         self._possessions(draft)
+        self._flags(draft)
         self._acts(draft)
         for exclusion in self.exclusions:
             draft.where.append(self._excluded(draft, exclusion, inner))
@@ -323,6 +325,8 @@ class _Question:
         measured = {measure.ref for measure in measures}
         for mention in self.reading.free("column", "name", "id", "all", "date"):
             if self._is_possession(mention) or mention.weak or self._is_within(mention):
+                continue
+            if self._flag(mention) is not None:
                 continue
             found = self.resolver.columns_of(mention)
             if found:
@@ -377,6 +381,29 @@ class _Question:
                 self.reading.use(mention)
                 refs += self.resolver.naming(self.resolver.entity_of(mention))
         return refs
+
+    def _flag(self, mention: Mention) -> ColumnRef | None:
+        """The yes-or-no column of a mention that says something of the rows: `how many singers are male`."""
+        if mention.kind != "column" or {"whether", "preference", "flag", "boolean"} & set(self.reading.words):
+            return None
+        targets = [t for t in mention.of("column") if t.score >= max(x.score for x in mention.targets) - 0.01]
+        columns = [self.resolver.column(ColumnRef(t.entity, t.column or "")) for t in targets]
+        if not columns or any(column.kind != "boolean" for column in columns):
+            return None
+        return self.resolver.column_of(targets, self.resolver.owners(mention, before=True))
+
+    def _flags(self, draft: Draft) -> None:
+        for mention in self.reading.free("column"):
+            ref = self._flag(mention)
+            if ref is None:
+                continue
+            self.reading.use(mention)
+            before = self.reading.words[max(0, mention.first - 2) : mention.first]
+            negated = bool({"not", "no", "non", "never"} & set(before))
+            self.reading.explain(
+                range(mention.first - len(before) if negated else mention.first, mention.last)
+            )
+            draft.where.append(exp.Not(this=draft.column(ref)) if negated else draft.column(ref))
 
     def _is_listed(self, mention: Mention) -> bool:
         before = self.reading.at(mention.first - 2) or self.reading.at(mention.first - 3)
@@ -492,10 +519,9 @@ class _Question:
         """Words that change the answer: numbers, quotations, comparisons, and names, by their capital."""
         tokens = self.reading.tokens
         literal = {t.text for t in tokens if t.kind in ("number", "quoted", "date") or t.lower in _MEANINGFUL}
-        before = zip(tokens, tokens[1:], strict=False)
         return literal | {
             token.text
-            for previous, token in before
+            for previous, token in pairwise(tokens)
             if token.kind == "word" and token.text[0].isupper() and previous.text not in (".", "?", "!")
         }
 

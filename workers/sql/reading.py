@@ -40,6 +40,7 @@ _AGGREGATES = word_set("minimum maximum min max average avg total")
 _VERB_ENDINGS = ("ed", "ing")
 _NAME_SCORE = 0.05
 _FAINT = 0.56
+_SURE = 0.8
 
 
 @dataclass(frozen=True)
@@ -247,6 +248,9 @@ def _mention(tokens: tuple[Token, ...], found: Link) -> Mention | None:
         best[target.kind] = max(best.get(target.kind, 0.0), target.score)
     word = tokens[found.first].text
     if found.last - found.first == 1 and word in SOFT_WORDS and set(best) == {"value"}:
+        return None
+    loose = max(best.values()) < _SURE and "entity" in best
+    if found.last - found.first == 1 and word.lower() in SOFT_WORDS and loose:
         return None
     kind = _kind(tokens, found, best)
     word = tokens[found.last - 1].lower

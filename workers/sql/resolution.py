@@ -191,7 +191,8 @@ class Resolver:
         if mention.last - mention.first > 1 or text != text.lower() or target.entity in mentioned:
             return False
         many = len(self.column(ColumnRef(target.entity, target.column or "")).values) > _MANY_VALUES
-        near = self.focus is not None and self._graph.distance(self.focus, target.entity) <= 1
+        reach = 2 if target.value == text and not many else 1
+        near = self.focus is not None and self._graph.distance(self.focus, target.entity) <= reach
         return (many and target.value != text) or not near
 
     def _shown(self, target: Target) -> float:
