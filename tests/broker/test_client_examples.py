@@ -1,9 +1,12 @@
 """The NATS client examples against a real nats-server; the test itself writes the answer logs."""
 
+import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from clients import PUBLISH_PYTHON, Client, Relay, publish_javascript, start
+from clients import ASK_CURL, PUBLISH_PYTHON, Client, Relay, publish_javascript, start
+from test_bridge import bridge
 
 from bus import subjects
 from bus.answer_log import AnswerWriter
@@ -99,6 +102,25 @@ async def test_an_example_reads_from_the_log_what_it_missed_while_it_was_cut_off
     await relay.cut()
 
     assert (finished.status, finished.out) == (0, "ab\n")
+
+
+async def test_the_curl_example_reads_on_after_a_lost_connection(bus: Bus, tmp_path: Path) -> None:
+    async with bridge(bus, tmp_path) as http:
+        relay = await Relay(http.base_url.port or 0).open()
+        environment = {"AF_URL": f"http://127.0.0.1:{relay.port}", "AF_API_KEY": "key-of-acme"}
+        client = await start(ASK_CURL, 'Why "so"?', env=environment)
+        writer = await accept(bus)
+        await writer.append(Delta(text="a"))
+        await client.until(b"event: delta")
+        await relay.cut()
+        await writer.append(Delta(text="b"))
+        await writer.append(DONE)
+        await relay.open()
+        finished = await client.finish()
+        await relay.cut()
+
+    assert finished.status == 0
+    assert re.findall(r"^id: (\d+)$", finished.out, re.MULTILINE) == ["1", "2", "3", "4"]
 
 
 async def test_an_example_says_that_a_full_queue_refused_the_question(
