@@ -5,6 +5,10 @@ import base64
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
+
+import yaml
+from pydantic import BaseModel, ConfigDict
 
 from bus.connection import connect
 from bus.documents import outcomes, publish_document
@@ -15,9 +19,23 @@ from contracts.errors import DependencyUnavailable
 SEED = 7
 MACHINES = ("pump", "compressor", "turbine", "valve", "conveyor", "furnace", "centrifuge", "crane")
 SITES = ("Arnstadt", "Bergen", "Cadiz", "Delft", "Espoo", "Fulda", "Graz", "Halden", "Izmir", "Jena")
-DUTIES = ("cooling water", "raw brine", "hot ash", "grain", "crude oil", "molten salt", "sewage", "steam")
+
+
 SECTIONS_A_DOCUMENT = 25
 INGEST_WITHIN_S = 300.0
+
+
+class Subject(BaseModel):
+    """What a section can be about; `{name}` is the machine, `{n}` a number of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: str
+    text: str
+
+
+class _Subjects(BaseModel):
+    subjects: tuple[Subject, ...]
 
 
 @dataclass(frozen=True)
@@ -34,7 +52,9 @@ class Corpus:
 
 def make(passages: int) -> Corpus:
     chance = random.Random(SEED)  # noqa: S311 (not for secrets)
-    sections, questions = zip(*(_section(chance, number) for number in range(passages)), strict=True)
+    subjects = _subjects()
+    made = [_section(chance, number, subjects[number % len(subjects)]) for number in range(passages)]
+    sections, questions = zip(*made, strict=True)
     documents = [
         _document(begin, sections[begin : begin + SECTIONS_A_DOCUMENT])
         for begin in range(0, passages, SECTIONS_A_DOCUMENT)
@@ -42,20 +62,17 @@ def make(passages: int) -> Corpus:
     return Corpus(documents, questions)
 
 
-def _section(chance: random.Random, number: int) -> tuple[str, str]:
-    machine, site, duty = chance.choice(MACHINES), chance.choice(SITES), chance.choice(DUTIES)
-    name = f"{machine} {site[0]}{number}"
-    text = (
-        f"## The {name}\n\nIt stands in hall {chance.randrange(1, 40)} of the plant in {site} and moves "
-        f"{duty}. "
-        f"The rated pressure of the {name} is {chance.randrange(2, 90)} bar, its speed "
-        f"{chance.randrange(300, 3000)} turns a minute. Maintenance is due every {chance.randrange(2, 30)} "
-        f"weeks; the bearings are greased with type {chance.randrange(100, 999)} and the seals are replaced "
-        f"after {chance.randrange(1000, 9000)} hours. When the temperature of the housing rises above "
-        f"{chance.randrange(50, 120)} degrees, the operator reduces the load and calls the shift engineer. "
-        f"Spare parts are kept on shelf {chance.randrange(1, 400)} of the store in {site}.\n"
-    )
-    return text, f"What is the rated pressure of the {name} in {site}?"
+def _subjects() -> tuple[Subject, ...]:
+    text = files("loadgen").joinpath("subjects.yaml").read_text(encoding="utf-8")
+    return _Subjects.model_validate(yaml.safe_load(text)).subjects
+
+
+def _section(chance: random.Random, number: int, subject: Subject) -> tuple[str, str]:
+    site = chance.choice(SITES)
+    name = f"{chance.choice(MACHINES)} {site[0]}{number}"
+    text = subject.text.format(name=name, n=chance.randrange(2, 900))
+    body = f"## The {name} in {site}\n\n{text} This holds for the {name} in hall {chance.randrange(1, 40)}.\n"
+    return body, subject.question.format(name=name)
 
 
 def _document(begin: int, sections: Sequence[str]) -> Document:
