@@ -7,7 +7,7 @@ from sqlglot import exp
 
 from workers.catalogue.model import SemanticModel
 from workers.catalogue.words import word_set
-from workers.sql.conditions import Condition
+from workers.sql.condition import Condition
 from workers.sql.joins import JoinGraph
 from workers.sql.plan import Draft, Unplannable, column, render
 from workers.sql.predicates import predicates

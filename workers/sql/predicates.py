@@ -6,7 +6,7 @@ import sqlglot
 from sqlglot import exp
 
 from workers.sql.comparisons import Operator
-from workers.sql.conditions import Condition
+from workers.sql.condition import Condition
 from workers.sql.plan import Draft
 from workers.sql.resolution import ColumnRef, Resolver
 

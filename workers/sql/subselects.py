@@ -7,7 +7,7 @@ from sqlglot import exp
 
 from workers.catalogue.words import word_set
 from workers.sql.comparisons import Operator, comparison_before
-from workers.sql.conditions import Condition
+from workers.sql.condition import Condition
 from workers.sql.joins import JoinGraph
 from workers.sql.measures import VERB_MEASURES, column_called, measured_column
 from workers.sql.plan import Draft, column, render
