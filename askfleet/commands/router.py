@@ -15,7 +15,7 @@ from workers.router.training import read_examples
 from workers.vectors import VectorSettings
 
 router = typer.Typer(
-    help="Train the model that decides which evidence a question needs: `askfleet router train`.",
+    help="The model that decides which evidence a question needs.\n\n    askfleet router train",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )

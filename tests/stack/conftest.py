@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from askfleet.embedded.postgres import PostgresServer
+from askfleet.state import StateFolder
 from workers.vectors.testing import milvus_lite
 
 
@@ -27,6 +28,13 @@ def postgres_server() -> Iterator[PostgresServer]:
         asyncio.run(server.start())
         yield server
         asyncio.run(server.stop())
+
+
+@pytest.fixture
+def state() -> Iterator[StateFolder]:
+    """The folder of a stack of the test's own; not below pytest's folders, for the same reason."""
+    with tempfile.TemporaryDirectory(prefix="askfleet-test-", ignore_cleanup_errors=True) as folder:
+        yield StateFolder(Path(folder))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import sys
 from datetime import date
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -30,8 +29,7 @@ def listens(address: str) -> bool:
         return probe.connect_ex((parts.hostname, parts.port)) == 0
 
 
-async def test_servers_keep_their_data_and_ports_and_leave_nothing_behind(tmp_path: Path):
-    state = StateFolder(tmp_path / "state")
+async def test_servers_keep_their_data_and_ports_and_leave_nothing_behind(state: StateFolder):
     async with Stack(state) as stack:
         await stack.start_servers()
         assert await load(stack.database.owner_dsn, base_date=BASE_DATE, tickets=500)
@@ -125,15 +123,15 @@ asyncio.run(main())
 """
 
 
-async def test_a_stack_that_was_killed_takes_its_servers_with_it(tmp_path: Path):
+async def test_a_stack_that_was_killed_takes_its_servers_with_it(state: StateFolder):
     killed = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", KILLED, str(tmp_path / "state")), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", KILLED, str(state.root)), stdout=asyncio.subprocess.PIPE
     )
     out, _ = await killed.communicate()
     record = StackRecord.model_validate_json(out.splitlines()[-1])
     assert len(record.processes) == 3
     await eventually(lambda: not [process for process in record.processes if listens(process.address)])
-    async with Stack(StateFolder(tmp_path / "state")):
+    async with Stack(state):
         pass
 
 

@@ -6,10 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -24,13 +21,6 @@ START_WITHIN_S = 90.0
 NO_WORKERS = [f"--workers={name}=0" for name in ("router", "retrieval", "sql", "generation", "ingest")]
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-def state() -> Iterator[StateFolder]:
-    """Not below pytest's own folder, which is closed to the user that PostgreSQL runs as."""
-    with tempfile.TemporaryDirectory(prefix="askfleet-") as folder:
-        yield StateFolder(Path(folder))
 
 
 def up(state: StateFolder) -> "subprocess.Popen[str]":
