@@ -139,11 +139,23 @@ class Assembly:
 
     def _having(self) -> None:
         for condition in self.question.count_conditions:
+            self._doubt_single(condition.entity)
             measure = Measure(0, 0, "count", entity=condition.entity)
             count = exp.Count(this=exp.Star()) if condition.entity is None else self._measure(measure)
             self.draft.having.append(_compared(condition.operator, count, condition.number))
         for item in self.question.nested:
             self.draft.having += item.having(self.draft)
+
+    def _doubt_single(self, entity: str | None) -> None:
+        """Of something that each row has one of, there are never two: the question means another table."""
+        focus = self.resolver.focus
+        if (
+            entity is not None
+            and focus not in (None, entity)
+            and self.tree
+            and not self.tree.multiplies(focus or "")
+        ):
+            self.resolver.doubts += 1
 
     def _order(self, buckets: list[exp.Expr]) -> None:
         for item in self.question.superlatives:

@@ -223,8 +223,14 @@ def _valued(
             ColumnRef(t.entity, t.column or "") for t in mention.of("value") if t.column == named[0].column
         ]
         exact = resolver.value_of(mention, [named[0]]) or (resolver.value_of(mention, same) if same else None)
-        if exact is not None or named[3]:
+        if exact is not None:
             return exact
+        # People name a column loosely: the title MK_MAN may be stored as the id of the job.
+        near = [
+            ColumnRef(t.entity, t.column or "") for t in mention.of("value") if t.entity == named[0].entity
+        ]
+        if near or named[3]:
+            return resolver.value_of(mention, near) if near else None
     if continued is not None:
         listed = resolver.value_of(mention, [continued.ref])
         if listed is not None:
