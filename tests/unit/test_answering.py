@@ -207,3 +207,14 @@ async def test_closing_the_answer_frees_the_engine() -> None:
 async def test_a_log_without_its_query_is_a_permanent_error() -> None:
     with pytest.raises(PermanentError, match="no accepted event"):
         await answer([ROWS])
+
+
+@pytest.mark.parametrize(("confidence", "answered"), [("high", True), ("low", False)])
+async def test_no_rows_answer_a_question_only_where_the_statement_is_certain(
+    confidence: str, answered: bool
+) -> None:
+    nothing = ROWS.model_copy(update={"rows": (), "confidence": confidence})
+
+    _, done = await answer(log(Route.SQL, nothing))
+
+    assert done.answered is answered

@@ -16,7 +16,8 @@ def rows(columns: tuple[str, ...], *values: tuple[object, ...], **more: object) 
     [
         (rows(("count",), (42,)), "The count is 42 [1]."),
         (rows(("open_tickets",), (0,)), "The open tickets is 0 [1]."),
-        (rows(("avg(price)",), (2.5,)), "The avg price is 2.5 [1]."),
+        (rows(("avg(price)",), (2.5,)), "The average price is 2.5 [1]."),
+        (rows(("tickets_count",), (7,)), "The number of tickets is 7 [1]."),
         (rows(("total",), (0.1 + 0.2,)), "The total is 0.3 [1]."),
         (rows(("max_price",), (None,)), "The database holds no value for max price [1]."),
         (rows(("name", "total"), ("Ann", 3)), "Name: Ann, total: 3 [1]."),
@@ -47,6 +48,7 @@ def test_a_truncated_result_never_looks_complete() -> None:
 
 def test_doubt_and_failure_are_said() -> None:
     assert "not certain" in rows_text(rows(("count",), (1,), confidence="low"))
+    assert "may not fit" in rows_text(rows(("name",), confidence="low"))
     assert rows_text(Rows(reason="no table holds weather.", confidence="none")) == (
         "I could not turn this question into a database query: no table holds weather."
     )

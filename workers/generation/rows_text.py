@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contracts import Rows, Scalar
 
 _MAX_LISTED = 10
+_NOTHING_UNSURE = "A database query that may not fit the question found no rows"
 _UNSURE = "I am not certain that the statement answers the question; please check it."
 
 
@@ -15,13 +16,17 @@ def rows_text(rows: Rows, *, max_rows: int = 10, citation: str = "") -> str:
         return f"The database could not be asked: {rows.problem.title}."
     if rows.statement is None:
         return "I could not turn this question into a database query" + _because(rows.reason)
+    if not has_result(rows):
+        return f"{_NOTHING_UNSURE}{citation}."
     said = _result(rows, max_rows, citation)
     return f"{said}\n\n{_UNSURE}" if rows.confidence != "high" else said
 
 
 def has_result(rows: Rows | None) -> bool:
-    """Whether the database gave anything to report, no rows included."""
-    return rows is not None and rows.problem is None and rows.statement is not None
+    """Whether the database gave anything to report. No rows is a result where the statement is certain."""
+    if rows is None or rows.problem is not None or rows.statement is None:
+        return False
+    return bool(rows.rows) or rows.confidence == "high"
 
 
 def rows_table(rows: Rows, *, max_rows: int) -> str:
@@ -72,10 +77,13 @@ def _lead(rows: Rows, max_rows: int) -> str:
 
 
 def _words(column: str) -> str:
-    """`open_tickets` -> open tickets; `count(*)` -> count."""
+    """`open_tickets` -> open tickets; `tickets_count` -> number of tickets; `avg_price` -> average price."""
     plain = re.sub(r"\(\s*\*\s*\)", "", column)
     plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", plain)
-    return " ".join(re.sub(r"[^\w]+|_", " ", plain).split()).lower() or "value"
+    words = re.sub(r"[^\w]+|_", " ", plain).lower().split()
+    if len(words) > 1 and words[-1] == "count":
+        return f"number of {' '.join(words[:-1])}"
+    return " ".join("average" if word == "avg" else word for word in words) or "value"
 
 
 def _joined(words: Sequence[str]) -> str:
