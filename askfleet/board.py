@@ -1,5 +1,6 @@
 """The processes of a stack as a table: live on a terminal, lines of a log elsewhere."""
 
+import time
 from collections.abc import Callable, Iterable
 
 import psutil
@@ -10,16 +11,18 @@ from rich.table import Table
 from askfleet.supervisor import State, Status
 
 REFRESH_PER_S = 2
+MEASURE_EVERY_S = 5.0
+"""The kernel takes some 10 ms to add up the memory of one process."""
 COLOURS = {State.READY: "green", State.WAITING: "red", State.STARTING: "yellow", State.STOPPING: "yellow"}
 
 
-def process_table(statuses: Iterable[Status]) -> Table:
+def process_table(statuses: Iterable[Status], memory: Callable[[int | None], int] | None = None) -> Table:
     table = Table(
         "process", "state", "address", "pid", "restarts", "memory", "", box=None, header_style="bold"
     )
     total = 0
     for status in statuses:
-        used = memory_bytes(status.pid)
+        used = (memory or memory_bytes)(status.pid)
         total += used
         colour = COLOURS.get(status.state, "dim")
         table.add_row(
@@ -35,9 +38,27 @@ def process_table(statuses: Iterable[Status]) -> Table:
     return table
 
 
+class MemoryGauge:
+    """Remembers what each process used for a while."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[float, int]] = {}
+
+    def __call__(self, pid: int | None) -> int:
+        if pid is None:
+            return 0
+        now = time.monotonic()
+        measured_at, used = self._known.get(pid, (-MEASURE_EVERY_S, 0))
+        if now - measured_at >= MEASURE_EVERY_S:
+            measured_at, used = now, memory_bytes(pid)
+            self._known[pid] = (measured_at, used)
+        return used
+
+
 def live_table(console: Console, statuses: Callable[[], tuple[Status, ...]]) -> Live:
+    gauge = MemoryGauge()
     return Live(
-        get_renderable=lambda: process_table(statuses()),
+        get_renderable=lambda: process_table(statuses(), gauge),
         console=console,
         refresh_per_second=REFRESH_PER_S,
     )
