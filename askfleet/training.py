@@ -13,7 +13,7 @@ from workers.router.artefact import ArtefactRefused
 from workers.router.evidence import Catalogue
 from workers.router.settings import RouterSettings
 from workers.router.synth import Example
-from workers.router.training import Connected, Trained, train
+from workers.router.training import Connected, Trained, fingerprint, train
 from workers.shell.tenants import Tenants
 from workers.vectors import VectorSettings, VectorStore, open_store
 
@@ -54,8 +54,7 @@ async def is_trained(settings: RouterSettings, vectors: VectorSettings) -> bool:
             model = await artefacts.latest(bus.js, bucket=ARTEFACTS_BUCKET)
         except ArtefactRefused:
             return False
-    wanted = ",".join(sorted(tenant.catalogue.fingerprint for tenant in connected))
-    return model is not None and model.fingerprint == wanted
+    return model is not None and model.fingerprint == fingerprint(connected)
 
 
 async def read_catalogues(settings: RouterSettings, store: VectorStore) -> list[Connected]:

@@ -27,6 +27,8 @@ EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
 READ_BATCH = 512
 APPEND_ATTEMPTS = 8
 RETRY_PAUSE_S = 0.05
+REST_FACTOR = 3.0
+LONGEST_REST_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -186,14 +188,16 @@ class _Pending:
 class DeltaWriter:
     """Publishes text with one flush in flight: what comes meanwhile collects and leaves together.
 
-    Idle, each token leaves at once; loaded, messages grow instead of queueing. There is no timer. `refused`
-    is what ended the writing: Fenced, AnswerEnded or DependencyUnavailable; `on_refused` is called then.
+    After a flush the writer rests for a multiple of the time that the flush took. Idle, that is a millisecond
+    or two and each token leaves at once; loaded, messages grow instead of queueing. `refused` is what ended
+    the writing: Fenced, AnswerEnded or DependencyUnavailable; `on_refused` is called then.
     """
 
     def __init__(self, writer: AnswerWriter, *, on_refused: Callable[[], object] | None = None) -> None:
         self._writer = writer
         self._pending = _Pending()
         self._flush: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
         self.refused: AskfleetError | None = None
         self._on_refused = on_refused
 
@@ -208,22 +212,34 @@ class DeltaWriter:
 
     async def drain(self) -> None:
         """Wait until all text is stored; raises what a flush raised."""
+        self._hurry.set()
         if self._flush is not None:
             await asyncio.shield(self._flush)
         if self.refused is not None:
             raise self.refused
 
     async def _flush_all(self) -> None:
+        clock = asyncio.get_running_loop().time
         try:
             while self._pending.text:
                 taken, self._pending = self._pending, _Pending()
+                began = clock()
                 await self._writer.append(Delta(text="".join(taken.text), tokens=taken.tokens))
+                await self._rest(clock() - began)
         except (Fenced, AnswerEnded, DependencyUnavailable) as error:
             self.refused = error
             if self._on_refused is not None:
                 self._on_refused()
         finally:
             self._flush = None
+
+    async def _rest(self, flush_s: float) -> None:
+        """A slow flush tells of load, which fewer messages lighten; `drain` ends the rest."""
+        try:
+            async with asyncio.timeout(min(LONGEST_REST_S, REST_FACTOR * flush_s)):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
 
 
 @dataclass(frozen=True)

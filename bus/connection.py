@@ -39,7 +39,6 @@ def open_broker(settings: BusSettings, *, name: str) -> NatsBroker:
         max_outstanding_pings=3,
         error_cb=_log_error,
         reconnected_cb=_log_reconnect,
-        disconnected_cb=_log_disconnect,
         logger=None,
     )
 
@@ -68,12 +67,9 @@ async def connect(settings: BusSettings, *, name: str) -> AsyncIterator[Bus]:
 
 
 async def _log_error(error: Exception) -> None:
+    """Also says that the server is away: the client reports each failed attempt to reconnect."""
     log.warning("NATS reported an error; the client goes on", action="nats_error", error=repr(error))
 
 
-async def _log_disconnect() -> None:
-    log.warning("lost the connection to NATS; reconnecting", action="nats_disconnected")
-
-
 async def _log_reconnect() -> None:
-    log.info("connected to NATS again", action="nats_reconnected")
+    log.warning("the connection to NATS was lost and is back", action="nats_reconnected")

@@ -6,6 +6,7 @@ import asyncpg
 
 from contracts.errors import DependencyUnavailable
 from workers.catalogue import document
+from workers.catalogue.connection import ReaderConnection
 from workers.catalogue.introspection import introspect
 from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.revision import merge
@@ -22,7 +23,7 @@ async def load_schema(dsn: str, *, edited: Path | None = None) -> SchemaIndex:
     """
     changes = document.read(edited) if edited is not None else None
     try:
-        connection = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S)
+        connection = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S, connection_class=ReaderConnection)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DependencyUnavailable(f"The SQL database does not answer: {error}.") from error
     try:

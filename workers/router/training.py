@@ -109,6 +109,11 @@ def train(
     return Trained(model, report, of_grounded, left_out)
 
 
+def fingerprint(connected: Sequence[Connected]) -> str:
+    """Changes when the tables or documents of any tenant do; stands in the model that was made for them."""
+    return ",".join(sorted(tenant.catalogue.fingerprint for tenant in connected))
+
+
 def read_examples(path: Path) -> list[Example]:
     """Lines of `{"text", "label": sql|rag|other, "source", "group"}`; the last two may be left out.
 
@@ -316,7 +321,6 @@ def _model(
     connected: Sequence[Connected],
     metrics: dict[str, float],
 ) -> RouterModel:
-    fingerprint = ",".join(sorted(tenant.catalogue.fingerprint for tenant in connected))
     created = int(time.time() * 1000)
     digest = hashlib.sha256(grounded.forest.threshold.tobytes() + scorer.weights.tobytes()).hexdigest()[:8]
     return RouterModel(
@@ -324,7 +328,7 @@ def _model(
         ngrams=scorer,
         text=text,
         grounded=grounded,
-        fingerprint=fingerprint,
+        fingerprint=fingerprint(connected),
         created=created,
         metrics={name: value for name, value in metrics.items() if not math.isnan(value)},
     )
