@@ -100,19 +100,40 @@ class Run:
         return [found for answer in self.answers for found in answer.violations()]
 
 
-async def closed_loop(
-    door: Door, ask: Callable[[int], Ask], *, clients: int, seconds: float, at_most: int = 1_000_000
-) -> Run:
-    """`clients` side by side, each with a connection of its own, until `seconds` or `at_most` answers are up.
+@dataclass(frozen=True)
+class Crowd:
+    """Clients side by side, each with a connection of its own, until `seconds` or `at_most` answers are up.
+
+    `ramp_s`: they begin one after the other over so long. Answers of equal length would else keep clients
+    that began together in step for ever: all would ask at the same moment.
+    """
+
+    clients: int
+    seconds: float
+    at_most: int = 1_000_000
+    ramp_s: float = 0.0
+
+
+async def closed_loop(door: Door, ask: Callable[[int], Ask], crowd: Crowd) -> Run:
+    """Each client asks again as soon as it is answered.
 
     Args:
         ask: the question to ask, from its number.
     """
-    connections = [await Connection.open(door.host, door.port) for _ in range(clients)]
+    connections = [await Connection.open(door.host, door.port) for _ in range(crowd.clients)]
     run = Run(began_at=asyncio.get_running_loop().time())
-    turn = _Turn(run.began_at + seconds, at_most)
+    turn = _Turn(run.began_at + crowd.seconds, crowd.at_most)
+
+    async def client(number: int, connection: Connection) -> None:
+        await asyncio.sleep(crowd.ramp_s * number / crowd.clients)
+        while (asked := turn.next()) is not None:
+            reply = await connection.request("POST", "/v1/ask", headers=door.headers, body=ask(asked).body())
+            run.answers.append(Answer(reply))
+            if not reply.complete:
+                return
+
     try:
-        await asyncio.gather(*(_client(each, door, ask, turn, run) for each in connections))
+        await asyncio.gather(*(client(number, each) for number, each in enumerate(connections)))
     finally:
         for connection in connections:
             connection.close()
@@ -133,17 +154,6 @@ class _Turn:
             return None
         self.given += 1
         return self.given - 1
-
-
-async def _client(
-    connection: Connection, door: Door, ask: Callable[[int], Ask], turn: _Turn, run: Run
-) -> None:
-    while (number := turn.next()) is not None:
-        body = ask(number).body()
-        reply = await connection.request("POST", "/v1/ask", headers=door.headers, body=body)
-        run.answers.append(Answer(reply))
-        if not reply.complete:
-            return
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from contracts import Route
 from loadgen.bench.stacks import Bed, cpu_figures, faults
-from loadgen.clients import Ask, closed_loop
+from loadgen.clients import Ask, Crowd, closed_loop
 from loadgen.latency import Summary
 from loadgen.processes import CpuMeter
 from loadgen.report import Figure, Report
@@ -28,9 +28,9 @@ async def _measure(bed: Bed, name: str, route: Route | None) -> tuple[list[Figur
     def ask(number: int) -> Ask:
         return Ask(bed.corpus.questions[number % bed.corpus.passages], route, max_tokens=TOKENS)
 
-    await closed_loop(bed.stack.door, ask, clients=CLIENTS, seconds=WARM_UP_S)
+    await closed_loop(bed.stack.door, ask, Crowd(CLIENTS, WARM_UP_S))
     meter = CpuMeter.start(bed.pids)
-    run = await closed_loop(bed.stack.door, ask, clients=CLIENTS, seconds=SECONDS)
+    run = await closed_loop(bed.stack.door, ask, Crowd(CLIENTS, SECONDS))
     cpu = cpu_figures(meter, run)
     took = Summary.of([answer.took_s * 1e3 for answer in run.answers])
     tokens = Summary.of([answer.tokens() for answer in run.answers])

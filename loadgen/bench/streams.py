@@ -3,7 +3,7 @@
 from contracts import Route
 from loadgen.bench.stacks import LONGEST_ANSWER as TOKENS
 from loadgen.bench.stacks import Bed, cpu_figures, faults
-from loadgen.clients import Answer, Ask, closed_loop
+from loadgen.clients import Answer, Ask, Crowd, closed_loop
 from loadgen.latency import Summary
 from loadgen.processes import CpuMeter
 from loadgen.report import Figure, Report
@@ -17,7 +17,7 @@ async def measure(bed: Bed) -> Report:
         return Ask(bed.corpus.questions[number], Route.DOCUMENTS, max_tokens=TOKENS)
 
     meter = CpuMeter.start(bed.pids)
-    run = await closed_loop(bed.stack.door, ask, clients=STREAMS, seconds=LONGEST_S, at_most=STREAMS)
+    run = await closed_loop(bed.stack.door, ask, Crowd(STREAMS, LONGEST_S, at_most=STREAMS))
     spent = meter.spent_s()
     cpu = cpu_figures(meter, run)
     tokens = [answer.tokens() for answer in run.answers]

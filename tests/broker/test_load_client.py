@@ -14,7 +14,7 @@ from bus.stage import run_stage
 from bus.testing import eventually
 from bus.topology import ROUTE
 from contracts import Accepted, Done, Query
-from loadgen.clients import Ask, Door, closed_loop, publish_steadily
+from loadgen.clients import Ask, Crowd, Door, closed_loop, publish_steadily
 from loadgen.sse import Connection
 from workers.bridge.answers import Answers
 from workers.bridge.api import Door as BridgeDoor
@@ -57,7 +57,7 @@ async def worker(bus: Bus) -> AsyncIterator[None]:
 
 @pytest.mark.usefixtures("worker")
 async def test_many_clients_read_whole_answers_over_kept_connections(door: Door) -> None:
-    run = await closed_loop(door, lambda n: Ask(f"Question {n}?"), clients=8, seconds=30, at_most=40)
+    run = await closed_loop(door, lambda n: Ask(f"Question {n}?"), Crowd(8, 30, at_most=40, ramp_s=0.1))
 
     assert len(run.answers) == 40
     assert run.violations() == []
@@ -66,7 +66,7 @@ async def test_many_clients_read_whole_answers_over_kept_connections(door: Door)
 
 
 async def test_a_refusal_is_a_violation_that_shows_its_status(door: Door) -> None:
-    run = await closed_loop(door, lambda n: Ask(" "), clients=1, seconds=30, at_most=1)
+    run = await closed_loop(door, lambda n: Ask(" "), Crowd(1, 30, at_most=1))
 
     (found,) = run.violations()
     assert found.startswith("status 400")
