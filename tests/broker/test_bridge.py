@@ -245,6 +245,7 @@ async def test_an_answer_that_nobody_reads_any_more_is_cancelled(bus: Bus, tmp_p
             return (await read_log(bus, "acme", query.id)).terminal is not None
 
         await eventually(cancelled)
+        assert (await read_log(bus, "acme", query.id)).events[-1].type == "cancelled"
 
 
 async def test_without_any_worker_the_deadline_ends_the_answer(client: httpx.AsyncClient) -> None:
@@ -369,3 +370,4 @@ async def test_a_client_of_the_openai_door_that_goes_away_cancels_its_answer(
         return (await read_log(bus, "acme", query.id)).terminal is not None
 
     await eventually(cancelled)
+    assert (await read_log(bus, "acme", query.id)).events[-1].type == "cancelled"

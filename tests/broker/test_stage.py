@@ -182,6 +182,7 @@ async def test_shutdown_hands_unfinished_work_to_another_worker_at_once(bus: Bus
 
     async with stage(bus, finish), asyncio.timeout(bus.settings.ack_wait_s / 2):
         await finished.wait()
+    assert await unsettled(bus) == (0, 0)
 
 
 async def test_the_loop_goes_on_after_the_server_was_killed_and_restarted(
@@ -199,6 +200,7 @@ async def test_the_loop_goes_on_after_the_server_was_killed_and_restarted(
         nats_server.start()
         await send(bus, "after")
         await eventually(lambda: "after" in seen, within_s=30)
+    assert seen == {"before", "after"}
 
 
 async def test_a_repeated_publish_with_the_same_id_is_stored_once(bus: Bus) -> None:
