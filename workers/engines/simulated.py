@@ -2,8 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Iterator, Sequence
+import time
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from contracts import Usage
 from contracts.errors import ContextOverflow
@@ -57,8 +59,9 @@ class SimulatedEngine:
                 f"{prompt_tokens} prompt tokens and {request.max_tokens} to generate exceed "
                 f"{self.context_tokens}."
             )
-        tokens = _answer(request.messages, self._timing.answer_tokens)
-        following = list(_after(tokens, request.prefix))
+        tokens = islice(_answer(request.messages), self._timing.answer_tokens)
+        # One more than is asked for tells whether the answer was cut.
+        following = list(islice(_after(tokens, request.prefix), request.max_tokens + 1))
         rest = following[: request.max_tokens]
         self._in_flight += 1
         try:
@@ -75,7 +78,8 @@ class SimulatedEngine:
         """Token k is due at a fixed time; whoever reads late gets all that is due in one piece."""
         timing = self._timing
         at_most = timing.piece_tokens or len(tokens)
-        clock = asyncio.get_running_loop().time
+        # Not the loop's clock: uvloop's stands still while a callback computes, and counts milliseconds.
+        clock = time.perf_counter
         begin = clock() + timing.first_token_s
         sent = 0
         while sent < len(tokens):
@@ -92,25 +96,31 @@ def _due(elapsed_s: float, interval_s: float, *, total: int) -> int:
     return total if interval_s <= 0 else min(total, int(elapsed_s / interval_s) + 1)
 
 
-def _answer(messages: Sequence[Message], length: int) -> list[str]:
+def _answer(messages: Sequence[Message]) -> Iterator[str]:
+    """The tokens of an answer without end."""
+    words = _words(messages)
+    yield next(words)
+    for word in words:
+        yield f" {word}"
+
+
+def _words(messages: Sequence[Message]) -> Iterator[str]:
     """Words of the numbered evidence in turn, a citation behind each sentence; one word is one token."""
     prompt = "\n".join(message.content for message in messages)
     passages = [(number, text.split()) for number, text in _PASSAGE.findall(prompt)]
     if not passages:
         passages = [("", prompt.split() or ["nothing"])]
-    words: list[str] = []
     start = 0
-    while len(words) < length:
+    while True:
         for number, text in passages:
             begin = start % len(text)
             sentence = [word.rstrip(".") for word in text[begin : begin + _WORDS_A_SENTENCE]]
-            words += [word for word in sentence if not _MARKER.fullmatch(word)] or ["so"]
-            words.append(f"[{number}]." if number else "so.")
+            yield from [word for word in sentence if not _MARKER.fullmatch(word)] or ["so"]
+            yield f"[{number}]." if number else "so."
         start += _WORDS_A_SENTENCE
-    return [words[0], *(f" {word}" for word in words[1:length])]
 
 
-def _after(tokens: Sequence[str], prefix: str) -> Iterator[str]:
+def _after(tokens: Iterable[str], prefix: str) -> Iterator[str]:
     """The tokens that follow `prefix`, in which citation markers may have been added or left out."""
     rest = prefix
     remaining = iter(tokens)
