@@ -121,7 +121,7 @@ async def closed_loop(door: Door, ask: Callable[[int], Ask], crowd: Crowd) -> Ru
         ask: the question to ask, from its number.
     """
     connections = [await Connection.open(door.host, door.port) for _ in range(crowd.clients)]
-    run = Run(began_at=asyncio.get_running_loop().time())
+    run = Run(began_at=time.perf_counter())
     turn = _Turn(run.began_at + crowd.seconds, crowd.at_most)
 
     async def client(number: int, connection: Connection) -> None:
@@ -150,7 +150,7 @@ class _Turn:
     given: int = 0
 
     def next(self) -> int | None:
-        if self.given >= self.at_most or asyncio.get_running_loop().time() >= self.ends_at:
+        if self.given >= self.at_most or time.perf_counter() >= self.ends_at:
             return None
         self.given += 1
         return self.given - 1
