@@ -27,7 +27,8 @@ EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
 READ_BATCH = 512
 APPEND_ATTEMPTS = 8
 RETRY_PAUSE_S = 0.05
-REST_FACTOR = 3.0
+REST_FACTOR = 8.0
+"""So a writer keeps the bus busy for a ninth of the time at most, until the longest rest is reached."""
 LONGEST_REST_S = 0.05
 
 
@@ -188,9 +189,9 @@ class _Pending:
 class DeltaWriter:
     """Publishes text with one flush in flight: what comes meanwhile collects and leaves together.
 
-    After a flush the writer rests for a multiple of the time that the flush took. Idle, that is a millisecond
-    or two and each token leaves at once; loaded, messages grow instead of queueing. `refused` is what ended
-    the writing: Fenced, AnswerEnded or DependencyUnavailable; `on_refused` is called then.
+    After a flush the writer rests for a multiple of the time that the flush took. Idle, that is a few
+    milliseconds and each token leaves at once; loaded, messages grow instead of queueing. `refused` is what
+    ended the writing: Fenced, AnswerEnded or DependencyUnavailable; `on_refused` is called then.
     """
 
     def __init__(self, writer: AnswerWriter, *, on_refused: Callable[[], object] | None = None) -> None:

@@ -129,6 +129,20 @@ async def test_tokens_collect_while_a_flush_is_under_way(bus: Bus) -> None:
     assert len(state.events) < 10
 
 
+async def test_tokens_collect_while_the_writer_rests_and_a_drain_ends_the_rest(bus: Bus) -> None:
+    writer = await started(bus)
+    text = DeltaWriter(writer)
+    text.write("a")
+    await eventually(lambda: writer.position.last_index == 2, every_s=0)
+    for word in ("b", "c", "d"):
+        text.write(word)
+        await asyncio.sleep(0)
+    await text.drain()
+
+    state = await read_log(bus, "acme", "q1")
+    assert [event.text for event in state.events if isinstance(event, Delta)] == ["a", "bcd"]
+
+
 async def test_a_fenced_delta_writer_tells_its_owner_at_once(bus: Bus) -> None:
     writer = await started(bus)
     zombie_position = LogPosition(**writer.position.model_dump())
