@@ -11,7 +11,9 @@ from loadgen.clients import Answer, Ask, Crowd, Run, closed_loop
 from loadgen.latency import Summary
 from loadgen.report import Figure, Report
 
-TOKENS = 64
+TOKENS = (32, 96)
+"""Shortest and longest answer. Were all of one length, clients would bunch: those that once waited for each
+other end together and ask together from then on."""
 WARM_UP = 16
 ANSWERS = {1: 40, 16: 320}
 AT_MOST_MS = {1: 20.0, 16: 40.0}
@@ -23,10 +25,12 @@ Choice = Callable[[int], Ask]
 
 async def measure(bed: Bed) -> Report:
     def documents(number: int) -> Ask:
-        return Ask(bed.corpus.questions[number % bed.corpus.passages], Route.DOCUMENTS, max_tokens=TOKENS)
+        return Ask(
+            bed.corpus.questions[number % bed.corpus.passages], Route.DOCUMENTS, max_tokens=_length(number)
+        )
 
     def sql(number: int) -> Ask:
-        return Ask(SQL_QUESTION, Route.SQL, max_tokens=TOKENS)
+        return Ask(SQL_QUESTION, Route.SQL, max_tokens=_length(number))
 
     figures: list[Figure] = []
     notes: tuple[str, ...] = ()
@@ -42,9 +46,15 @@ async def measure(bed: Bed) -> Report:
 
 
 async def _run(bed: Bed, choice: Choice, clients: int) -> Run:
-    ramp_s = (FIRST_TOKEN_MS + TOKENS * INTERVAL_MS) / 1e3
+    ramp_s = (FIRST_TOKEN_MS + max(TOKENS) * INTERVAL_MS) / 1e3
     await closed_loop(bed.stack.door, choice, Crowd(clients, LONGEST_S, WARM_UP, ramp_s))
     return await closed_loop(bed.stack.door, choice, Crowd(clients, LONGEST_S, ANSWERS[clients], ramp_s))
+
+
+def _length(number: int) -> int:
+    """Spread evenly over the range, in an order without a pattern that clients could follow."""
+    shortest, longest = TOKENS
+    return shortest + number * 37 % (longest - shortest + 1)
 
 
 def _sql_figures(case: str, found: Run, at_most_ms: float) -> list[Figure]:
