@@ -1,6 +1,7 @@
 """The stacks that benches run on, and how a run is watched."""
 
 import asyncio
+import time
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from loadgen import corpus
 from loadgen.clients import Run
 from loadgen.corpus import Corpus
 from loadgen.local_stack import TENANT, EmbeddingServer, LocalStack, embedding_server, local_stack
-from loadgen.processes import CpuMeter
+from loadgen.processes import CpuMeter, cpu_seconds
 from loadgen.report import Figure
 
 T = TypeVar("T")
@@ -25,6 +26,10 @@ SHORT_ANSWER = 64
 LONGEST_ANSWER = 1_600
 """Tokens; a question asks for fewer by its own limit."""
 EMBEDDING = "simulated embeddings"
+SETTLE_WITHIN_S = 30.0
+SETTLED_FOR_S = 2.0
+SETTLED_SHARE = 0.1
+"""Of one core, for all processes together."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,18 @@ def _embedder(server: EmbeddingServer) -> dict[str, str]:
 def _filled(stack: LocalStack, beside: Mapping[str, int]) -> Bed:
     made = corpus.make(PASSAGES)
     in_loop(corpus.ingest(made, nats_url=stack.nats_url, tenant=TENANT))
+    _settle(stack.pids)
     return Bed(stack, made, {**stack.pids, **beside})
+
+
+def _settle(pids: Mapping[str, int]) -> None:
+    """Wait for what follows an ingest: the store flushes, the router reads the documents again."""
+    deadline = time.monotonic() + SETTLE_WITHIN_S
+    while time.monotonic() < deadline:
+        before = sum(cpu_seconds(pids).values())
+        time.sleep(SETTLED_FOR_S)
+        if sum(cpu_seconds(pids).values()) - before < SETTLED_SHARE * SETTLED_FOR_S:
+            return
 
 
 def in_loop(work: Coroutine[object, object, T]) -> T:
