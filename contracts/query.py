@@ -42,7 +42,7 @@ class Query(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Name = Field(description="chosen by the publisher, unique for its tenant; also the Nats-Msg-Id")
+    id: Name = Field(description="chosen by the publisher, unique for its tenant")
     question: NonBlank
     history: Annotated[tuple[Turn, ...], Field(max_length=MAX_HISTORY_TURNS)] = ()
     route: Route | None = Field(default=None, description="overrides the router when set")
