@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from contracts.errors import Misconfigured
@@ -77,7 +78,7 @@ class StateFolder:
     def running_stack(self) -> StackRecord:
         """Raises Misconfigured when no stack runs on this folder."""
         record = self.former_stack()
-        if record is None or not _is_alive(record.pid):
+        if record is None or not psutil.pid_exists(record.pid):
             raise Misconfigured(
                 f"No stack runs on {self.root}.",
                 remedy="Start one with `askfleet up`, or name its folder with --state-dir or AF_STATE_DIR.",
@@ -103,13 +104,3 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
     draft.replace(path)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

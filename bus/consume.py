@@ -57,10 +57,6 @@ class PullLoop:
         self._main: asyncio.Task[None] | None = None
 
     @property
-    def in_hand(self) -> int:
-        return len(self._running)
-
-    @property
     def alive(self) -> bool:
         return self._main is not None and not self._main.done()
 

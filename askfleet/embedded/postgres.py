@@ -21,6 +21,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import asyncpg
+import psutil
 
 from askfleet.leash import leashed
 from contracts.errors import DependencyUnavailable, Misconfigured
@@ -120,7 +121,7 @@ class PostgresServer:
     def is_running(self) -> bool:
         if self._process is not None:
             return self._process.poll() is None
-        return self.pid is not None and _alive(self.pid)
+        return self.pid is not None and psutil.pid_exists(self.pid)
 
     def _initialise(self) -> None:
         if (self.data_dir / "PG_VERSION").exists():
@@ -199,7 +200,7 @@ class PostgresServer:
             pid, port = int(lines[0]), int(lines[3])
         except (OSError, ValueError, IndexError):
             return None
-        return (pid, port) if _alive(pid) and _works_in(pid, self.data_dir) else None
+        return (pid, port) if psutil.pid_exists(pid) and _works_in(pid, self.data_dir) else None
 
     def _log_tail(self) -> str:
         try:
@@ -253,16 +254,6 @@ def _make_reachable(path: Path) -> None:
         mode = stat.S_IMODE(parent.stat().st_mode)
         if not mode & stat.S_IXOTH:
             parent.chmod(mode | stat.S_IXOTH)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _works_in(pid: int, folder: Path) -> bool:

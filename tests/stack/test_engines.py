@@ -188,6 +188,7 @@ async def test_llamacpp_stops_within_one_batch_while_it_still_reads_the_prompt(l
     reading.cancel()
     await asyncio.wait((reading,))
     await until_idle(llamacpp, within_s=5.0)
+    assert await text_of(llamacpp, ask("Say hello.", max_tokens=4))
 
 
 async def test_a_missing_or_broken_model_file_names_the_path_and_the_remedy(tmp_path: Path) -> None:

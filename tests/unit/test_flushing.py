@@ -62,6 +62,7 @@ async def test_a_store_that_is_away_is_flushed_after_the_next_document():
     flusher.wrote()
     await store.reaches(2)
     await stop(running)
+    assert store.flushes == 2, "nothing was left for the end"
 
 
 async def test_what_a_store_that_was_away_missed_is_flushed_at_the_end():

@@ -45,9 +45,6 @@ class Answers:
         self._held: dict[tuple[str, str], Held] = {}
         self._reconnects = bus.nc.stats["reconnects"]
 
-    def __len__(self) -> int:
-        return len(self._held)
-
     async def ask(
         self, tenant: str, query: Query, *, deadline: int, trace_parent: str, abandon_s: float
     ) -> None:

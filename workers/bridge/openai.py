@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts import Cancelled, Delta, Done, Event, Failed, Query, Turn
-from contracts.errors import AnswerEnded, AskfleetError, InvalidQuery
+from contracts.errors import AskfleetError, InvalidQuery
 from contracts.query import MAX_HISTORY_TURNS, MAX_QUESTION_CHARS
 from workers.bridge import problems
 from workers.bridge.api import Door
@@ -126,7 +126,7 @@ def _stream(door: Door, tenant: str, query_id: str, body: ChatRequest) -> EventS
         """OpenAI's protocol has no resume: a client that went will not come back for this answer."""
         try:
             await door.answers.cancel(tenant, query_id)
-        except (AnswerEnded, AskfleetError):
+        except AskfleetError:
             return
 
     return EventStream(

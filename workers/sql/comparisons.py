@@ -71,7 +71,3 @@ def pattern_before(reading: Reading, position: int) -> tuple[Operator, int] | No
     if operator is not None:
         return operator, here
     return ("contains", here + 1) if lettered else None
-
-
-def flipped(operator: Operator) -> Operator:
-    return _FLIPPED.get(operator, operator)

@@ -104,11 +104,6 @@ class Database:
     async def close(self) -> None:
         await self._pool.close()
 
-    async def ping(self) -> None:
-        """Raises DependencyUnavailable when the database does not answer."""
-        async with self.reading() as connection:
-            await connection.execute("select 1")
-
     @asynccontextmanager
     async def reading(self, *, tenant: str = "") -> "AsyncIterator[Connection]":
         """A connection in a READ ONLY transaction; row-level security sees the tenant as `af.tenant`."""

@@ -19,11 +19,6 @@ class Step:
     entity: str
     join: Join
 
-    @property
-    def to_many(self) -> bool:
-        """Whether a row of the other side may meet several rows of `entity`."""
-        return self.join.left == self.entity and self.join.right != self.entity
-
 
 @dataclass(frozen=True)
 class JoinTree:

@@ -8,7 +8,7 @@ from workers.catalogue.words import word_set
 from workers.sql.comparisons import Operator, comparison_after, comparison_before
 from workers.sql.dates import number_of
 from workers.sql.measures import VERB_MEASURES, column_called, measured_column
-from workers.sql.plan import Draft, alias_of, column, identifier
+from workers.sql.plan import Draft, column, identifier
 from workers.sql.reading import Reading
 from workers.sql.resolution import ColumnRef, Resolver
 
@@ -49,10 +49,6 @@ class NestedComparison:
             return []
         aggregate = self.function(this=column(draft.model, self.ref))
         return [_OPERATORS[self.operator](this=aggregate, expression=exp.Literal.number(repr(self.number)))]
-
-
-def alias_for(draft: Draft, ref: ColumnRef) -> str:
-    return alias_of(draft.model, ref.entity)
 
 
 def find_average_comparisons(reading: Reading, resolver: Resolver) -> list[NestedComparison]:

@@ -28,10 +28,6 @@ class Measure:
     def table(self) -> str:
         return self.ref.entity if self.ref is not None else self.entity or ""
 
-    @property
-    def same_as(self) -> tuple[str, ColumnRef | None, str | None, bool]:
-        return (self.function, self.ref, self.entity, self.distinct)
-
 
 @dataclass
 class Draft:

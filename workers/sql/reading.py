@@ -7,7 +7,7 @@ from typing import Literal
 
 from workers.catalogue.linking import Link, SchemaIndex, Target, link
 from workers.catalogue.tokens import Token
-from workers.catalogue.words import root, stem, word_set
+from workers.catalogue.words import root, word_set
 
 MentionKind = Literal["entity", "column", "value", "name", "id", "all", "date"]
 
@@ -269,7 +269,3 @@ def _kind(tokens: tuple[Token, ...], found: Link, best: dict[str, float]) -> Men
     if not named:
         return "value"
     return "entity" if best.get("entity", 0.0) + _NAME_SCORE >= best.get("column", 0.0) else "column"
-
-
-def same_word(one: str, other: str) -> bool:
-    return stem(one) == stem(other) or root(one) == root(other)

@@ -188,7 +188,3 @@ def _top(
         return Superlative(position, last, descending, limit, measure=measure)
     ref = measured_column(resolver, mention)
     return Superlative(position, last, descending, limit, ref=ref) if ref else None
-
-
-def named_measure(superlative: Superlative) -> ColumnRef | None:
-    return superlative.ref
