@@ -64,7 +64,9 @@ async def read_catalogues(settings: RouterSettings, store: VectorStore) -> list[
     found = []
     for tenant in tenants.tenants:
         schema = await load_schema(tenants.dsn(tenant, settings.dsn), edited=settings.semantic_model)
-        passages = tuple(await store.sample(tenant, limit=settings.catalogue_passages))
+        sample = await store.sample(tenant, limit=settings.catalogue_passages)
+        # The store gives them in no particular order; training must not depend on it.
+        passages = tuple(sorted(sample, key=lambda passage: passage.chunk_id))
         documents = await asyncio.to_thread(Vocabulary, passages) if passages else None
         found.append(Connected(tenant, Catalogue(schema=schema, documents=documents), passages))
     return found

