@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from faststream.nats import NatsBroker
@@ -12,6 +12,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
 from bus.settings import BusSettings
+from bus.vitals import Vitals
 from contracts.errors import Misconfigured
 
 log = structlog.get_logger(__name__)
@@ -24,6 +25,7 @@ class Bus:
     nc: Client
     js: JetStreamContext
     settings: BusSettings
+    vitals: Vitals = field(default_factory=Vitals)
 
 
 def open_broker(settings: BusSettings, *, name: str) -> NatsBroker:

@@ -21,6 +21,7 @@ LIVE = "af.live.*.*"
 DEAD = "af.dlq.*.*"
 CANCEL = "af.cancel.*.*"
 OUTCOME = "af.outcome.*"
+WORKERS_PING = "af.workers.ping"
 
 
 class AnswerKey(NamedTuple):

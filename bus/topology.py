@@ -31,6 +31,11 @@ class Stream:
     republish_to: str = ""
     consumers: tuple[Consumer, ...] = field(default=())
 
+    @property
+    def stage(self) -> str:
+        """What people call its work: the first word of its durables, as in `generation-default`."""
+        return self.consumers[0].durable.split("-")[0] if self.consumers else ""
+
 
 def generation_durable(model: str) -> str:
     return f"generation-{subjects.token('model', model)}"
@@ -59,6 +64,9 @@ ANSWERS = Stream(
 DLQ = Stream("DLQ", subjects.DEAD, work=False, max_msgs=1_000_000, max_age_s=14 * DAY_S)
 
 STREAMS: tuple[Stream, ...] = (ROUTE, RETRIEVE, SQL, GENERATE, INGEST, ANSWERS, DLQ)
+
+STAGES: dict[str, Stream] = {stream.stage: stream for stream in STREAMS if stream.work}
+"""In the order in which a query passes them; documents last."""
 
 ARTEFACTS_BUCKET = "af-artefacts"
 MAX_PAYLOAD_BYTES = 8 * MIB
