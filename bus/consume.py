@@ -1,21 +1,22 @@
 """A pull loop that asks for exactly as many messages as there are free slots.
 
 What is not asked for waits on the server, where another worker can take it. One pull request is open at a
-time; when it is filled, the slots that are free by then are asked for together. Why not FastStream's own pull
-subscriber: docs/adr/0002-pull-loop.md.
+time for each lane; when it is filled, the slots that are free by then are asked for together. Why not
+FastStream's own pull subscriber: docs/adr/0002-pull-loop.md. Why two lanes: docs/adr/0006-two-lanes.md.
 """
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from bus import topology
 from bus.connection import Bus
+from bus.pull import OpenPull
+from bus.subjects import Lane
 
 log = structlog.get_logger(__name__)
 
@@ -23,19 +24,51 @@ Handler = Callable[[Msg], Awaitable[None]]
 """Works on one message and settles it (ack, nak, term); must not raise."""
 
 PULL_EXPIRES_S = 30.0
-IDLE_HEARTBEAT_S = 5.0
-CHECK_S = 1.0
+PLAN_EXPIRES_S = 1.0
+"""With two lanes an unfilled request ends soon, so that its slots can be given to the other lane."""
+LOOK_EVERY_S = 0.5
+CHECK_S = 0.5
 RETRY_PAUSE_S = 0.25
-NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Source:
-    """Which consumer is pulled, and how many of its messages are worked on at once."""
+    """Which consumers are pulled, and how many of their messages are worked on at once."""
 
     stream: str
     durable: str
     concurrency: int
+    bulk: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        stream: topology.Stream,
+        concurrency: int,
+        *,
+        consumers: Sequence[topology.Consumer] = (),
+    ) -> "Source":
+        """`consumers`: by default those of the stream."""
+        durables = {consumer.lane: consumer.durable for consumer in consumers or stream.consumers}
+        return cls(stream.name, durables[Lane.FRESH], concurrency, durables.get(Lane.BULK, ""))
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How the slots of one worker are divided between its lanes.
+
+    Fresh work goes first, but bulk work gets an eighth of the slots, or one message a second where that is
+    none. When only bulk work waits, an eighth stays free, so that fresh work need not wait for a slot.
+    """
+
+    concurrency: int
+
+    def bulk(self, *, fresh_waits: bool, starved: bool) -> int:
+        """At most so many bulk messages in work."""
+        eighth = self.concurrency // 8
+        if fresh_waits:
+            return max(eighth, 1 if starved else 0)
+        return max(1, self.concurrency - max(1, eighth))
 
 
 class PullLoop:
@@ -44,24 +77,30 @@ class PullLoop:
     def __init__(self, bus: Bus, source: Source, handler: Handler) -> None:
         self._bus = bus
         self._source = source
+        self._shares = Shares(source.concurrency)
         self._handler = handler
         self._running: set[asyncio.Task[None]] = set()
-        self._outstanding = 0
-        self._request = 0
-        self._subscription: Subscription | None = None
-        self._inbox = ""
         self._wake = asyncio.Event()
-        self._heard_at = 0.0
-        self._reconnects = 0
         self._stopping = False
         self._main: asyncio.Task[None] | None = None
+        self._fresh = self._lane(source.durable)
+        self._bulk = self._lane(source.bulk) if source.bulk else None
 
     @property
     def alive(self) -> bool:
         return self._main is not None and not self._main.done()
 
+    @property
+    def concurrency(self) -> int:
+        return self._source.concurrency
+
+    @property
+    def in_work(self) -> int:
+        return len(self._running)
+
     async def start(self) -> None:
-        await self._subscribe()
+        for lane in self._lanes:
+            await lane.open()
         self._main = asyncio.create_task(self._pull_forever(), name=f"pull {self._source.durable}")
 
     async def drain(self, grace_s: float) -> None:
@@ -73,14 +112,23 @@ class PullLoop:
         if self._main is not None:
             self._main.cancel()
             await asyncio.gather(self._main, return_exceptions=True)
-        if self._subscription is not None:
-            await self._subscription.drain()  # type: ignore[no-untyped-call]
+        for lane in self._lanes:
+            await lane.close()
         if self._running:
             await asyncio.wait(self._running, timeout=grace_s)
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         await self._bus.nc.flush()
+
+    @property
+    def _lanes(self) -> tuple[OpenPull, ...]:
+        return (self._fresh, self._bulk) if self._bulk is not None else (self._fresh,)
+
+    def _lane(self, durable: str) -> OpenPull:
+        return OpenPull(
+            self._bus, self._source.stream, durable, on_message=self._receive, on_end=self._on_end
+        )
 
     async def _pull_forever(self) -> None:
         while True:
@@ -94,24 +142,39 @@ class PullLoop:
                 await self._wait_for_change()
 
     async def _pull(self) -> None:
-        if self._outstanding > 0 and (self._silent() or self._reconnected()):
-            await self._subscribe()
-        free = self._source.concurrency - len(self._running)
-        if free <= 0 or self._outstanding > 0:
+        for lane in self._lanes:
+            await lane.renew_if_lost()
+        free = self._source.concurrency - len(self._running) - sum(lane.outstanding for lane in self._lanes)
+        if self._bulk is None:
+            if free > 0 and self._fresh.outstanding == 0:
+                await self._fresh.ask(free, expires_s=PULL_EXPIRES_S)
             return
-        self._outstanding = free
-        self._request += 1
-        self._heard_at = asyncio.get_running_loop().time()
-        body = {
-            "batch": free,
-            "expires": int(PULL_EXPIRES_S * NANOSECONDS),
-            "idle_heartbeat": int(IDLE_HEARTBEAT_S * NANOSECONDS),
-        }
-        await self._bus.nc.publish(
-            f"$JS.API.CONSUMER.MSG.NEXT.{self._source.stream}.{self._source.durable}",
-            json.dumps(body).encode(),
-            reply=f"{self._inbox}.{self._request}",
-        )
+        if not await self._looked_for_fresh(self._bulk, free):
+            return
+        free -= await self._pull_bulk(self._bulk, free)
+        if free > 0 and self._fresh.outstanding == 0:
+            await self._fresh.ask(free, expires_s=PLAN_EXPIRES_S)
+
+    async def _looked_for_fresh(self, bulk: OpenPull, free: int) -> bool:
+        """A lone slot can't be kept free for fresh work, so one looks for some before bulk work takes it."""
+        if self._source.concurrency > 1 or free <= 0 or bulk.waiting == 0 or self._fresh.found_nothing:
+            self._fresh.found_nothing = False
+            return True
+        await self._fresh.ask(1)
+        return False
+
+    async def _pull_bulk(self, bulk: OpenPull, free: int) -> int:
+        """How many slots were asked for; where nothing is known to wait, one looks now and then."""
+        idle_s = asyncio.get_running_loop().time() - bulk.asked_at
+        if free <= 0 or bulk.outstanding > 0 or (bulk.waiting == 0 and idle_s < LOOK_EVERY_S):
+            return 0
+        fresh_waits = self._fresh.waiting > 0
+        allowed = self._shares.bulk(fresh_waits=fresh_waits, starved=idle_s > PLAN_EXPIRES_S) - bulk.held
+        if allowed <= 0:
+            return 0
+        batch = min(free, allowed) if bulk.waiting else 1
+        await bulk.ask(batch)
+        return batch
 
     async def _wait_for_change(self) -> None:
         try:
@@ -120,58 +183,29 @@ class PullLoop:
         except TimeoutError:
             return
 
-    def _silent(self) -> bool:
-        """Two heartbeats missed: the request is gone (the consumer moved, for example)."""
-        return asyncio.get_running_loop().time() - self._heard_at > 2 * IDLE_HEARTBEAT_S
-
-    def _reconnected(self) -> bool:
-        """The server that the request was sent to may have restarted and forgotten it."""
-        return bool(self._bus.nc.stats["reconnects"] != self._reconnects)
-
-    async def _subscribe(self) -> None:
-        """A new inbox: the server drops requests whose inbox nobody listens to."""
-        if self._subscription is not None:
-            await self._subscription.unsubscribe()
-        self._reconnects = self._bus.nc.stats["reconnects"]
-        self._inbox = self._bus.nc.new_inbox()
-        self._subscription = await self._bus.nc.subscribe(f"{self._inbox}.*", cb=self._receive)
-        self._outstanding = 0
-
-    async def _receive(self, message: Msg) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
-        if not message.reply:
-            self._on_status(message)
-        elif self._stopping:
-            await message.nak()
-        else:
-            self._outstanding = max(0, self._outstanding - 1)
-            self._take(message)
-
-    def _take(self, message: Msg) -> None:
-        task = asyncio.create_task(self._work(message))
+    def _receive(self, lane: OpenPull, message: Msg) -> None:
+        lane.held += 1
+        task = asyncio.create_task(self._refuse(message) if self._stopping else self._work(message))
         self._running.add(task)
-        task.add_done_callback(self._finished)
-        if self._outstanding == 0:
+        task.add_done_callback(lambda ended: self._finished(lane, ended))
+        if lane.outstanding == 0:
             self._wake.set()
+
+    async def _refuse(self, message: Msg) -> None:
+        await message.nak()
 
     async def _work(self, message: Msg) -> None:
         await self._handler(message)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, lane: OpenPull, task: asyncio.Task[None]) -> None:
+        lane.held -= 1
         self._running.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a handler let an error through", action="handler_leak", exc_info=task.exception())
-        if self._outstanding == 0:
+        if any(lane.outstanding == 0 for lane in self._lanes):
             self._wake.set()
 
-    def _on_status(self, message: Msg) -> None:
-        """A status ends the open request, except for a heartbeat (100) or one of an older request."""
-        status = (message.headers or {}).get("Status", "")
-        if status == "100" or not message.subject.endswith(f".{self._request}"):
-            return
-        if status not in ("404", "408"):
-            log.info("pull request ended", action="pull_ended", status=status, headers=message.headers)
-        self._outstanding = 0
+    def _on_end(self, status: str) -> None:
         if status in ("404", "408"):
             self._wake.set()
         else:

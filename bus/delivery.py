@@ -15,9 +15,11 @@ from nats.errors import Error as NatsError
 from pydantic import BaseModel
 
 from bus import subjects
+from bus.attempts import note_hand_back, tried
 from bus.connection import Bus
 from bus.dead_letter import bury
 from bus.envelope import Envelope, now_ms
+from bus.subjects import Lane
 from contracts import decode
 from contracts.errors import (
     AnswerEnded,
@@ -34,7 +36,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T", bound=BaseModel)
 
 FIRST_DELAY_S = 0.5
-LONGEST_DELAY_S = 30.0
+LONGEST_DELAY_S = 10.0
+HAND_BACK_DELAY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Delivery(Generic[T]):
     envelope: Envelope
     attempt: int
     age_s: float = 0.0
+    lane: Lane = Lane.FRESH
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Refusal:
     tenant: str
     envelope: Envelope
     error: AskfleetError
+    lane: Lane = Lane.FRESH
 
 
 Work = Callable[[Delivery[T]], Awaitable[None]]
@@ -64,9 +69,16 @@ GiveUp = Callable[[Refusal], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Terms:
-    """`default_deadline_s`: for messages that state no deadline, seconds from when they were stored."""
+    """What a stage allows.
+
+    Args:
+        most_retries: redelivered messages in work at once while others wait, so that retries do not starve
+            fresh work.
+        default_deadline_s: for messages that state no deadline, seconds from when they were stored.
+    """
 
     stage: str
+    most_retries: int = 1
     default_deadline_s: float = DEFAULT_DEADLINE_S
 
 
@@ -75,58 +87,69 @@ class Settler(Generic[T]):
 
     def __init__(self, bus: Bus, terms: Terms, kind: type[T], work: Work[T], give_up: GiveUp) -> None:
         self._bus = bus
-        self._stage = terms.stage
-        self._default_deadline_s = terms.default_deadline_s
+        self._terms = terms
         self._kind = kind
         self._work = work
         self._give_up = give_up
+        self._retrying = 0
 
     async def __call__(self, message: Msg) -> None:
         heartbeat = _Heartbeat(message, self._bus)
         try:
-            await self._settle(message)
+            if message.metadata.num_delivered == 1:
+                await self._settle(message)
+            else:
+                await self._settle_again(message)
         except asyncio.CancelledError:
-            await asyncio.shield(_hand_back(message))
+            await asyncio.shield(self._hand_back(message))
             raise
-        except (NatsError, OSError) as error:
+        except (NatsError, OSError, TransientError) as error:
             log.warning("could not settle; it comes again", action="settle_failed", error=repr(error))
         finally:
             heartbeat.stop()
 
+    async def _settle_again(self, message: Msg) -> None:
+        """A redelivered message: it waits for a slot among its kind, and is not tried for ever."""
+        if self._retrying >= self._terms.most_retries and message.metadata.num_pending > 0:
+            await self._hand_back(message, delay_s=HAND_BACK_DELAY_S * random.uniform(1, 2))  # noqa: S311
+            return
+        self._retrying += 1
+        try:
+            if await self._spent(message):
+                silent = PermanentError("Every worker that took this message ended before it could answer.")
+                await self._on_error(message, self._refusal(message, silent))
+            else:
+                await self._settle(message)
+        finally:
+            self._retrying -= 1
+
     async def _settle(self, message: Msg) -> None:
-        attempt = message.metadata.num_delivered
-        sent_ms = int(message.metadata.timestamp.timestamp() * 1000)
-        envelope = Envelope.read(
-            message.headers, sent_ms=sent_ms, default_deadline_s=self._default_deadline_s
-        )
-        tenant = subjects.tenant_of(message.subject)
+        envelope = self._envelope(message)
         try:
             envelope.check_deadline()
             body = decode(self._kind, message.data, schema=envelope.schema)
-            age_s = (now_ms() - sent_ms) / 1000
-            await self._work(Delivery(body, tenant, envelope, attempt, age_s))
+            await self._work(_delivery(message, body, envelope))
         except AnswerEnded:
             await message.ack()
         except Fenced:
-            log.info("another attempt goes on with this answer", action="fenced", stage=self._stage)
+            log.info("another attempt goes on with this answer", action="fenced", stage=self._terms.stage)
         except AskfleetError as error:
-            await self._on_error(message, Refusal(message.data, tenant, envelope, error), attempt)
+            await self._on_error(message, self._refusal(message, error))
         except Exception as error:  # the edge of the loop: any fault is retried, then buried
-            log.exception("a handler failed", action="handler_failed", stage=self._stage, attempt=attempt)
+            log.exception("a handler failed", action="handler_failed", stage=self._terms.stage)
             fault = TransientError(f"{type(error).__name__}: {error}")
-            await self._on_error(message, Refusal(message.data, tenant, envelope, fault), attempt)
+            await self._on_error(message, self._refusal(message, fault))
         else:
             await message.ack()
 
-    async def _on_error(self, message: Msg, refusal: Refusal, attempt: int) -> None:
-        error = refusal.error
-        last_try = attempt >= self._bus.settings.max_deliver - 1
-        if isinstance(error, TransientError) and not last_try:
+    async def _on_error(self, message: Msg, refusal: Refusal) -> None:
+        error, attempt, stage = refusal.error, message.metadata.num_delivered, self._terms.stage
+        if isinstance(error, TransientError) and not await self._spent(message, with_this=True):
             delay_s = retry_delay_s(attempt)
             log.warning(
                 "a fault that may pass; trying again",
                 action="retry",
-                stage=self._stage,
+                stage=stage,
                 attempt=attempt,
                 delay_s=round(delay_s, 2),
                 error=str(error),
@@ -137,9 +160,14 @@ class Settler(Generic[T]):
         if isinstance(error, DeadlineExceeded):
             await message.ack()
             return
-        log.error("given up", action="buried", stage=self._stage, attempt=attempt, error=str(error))
-        await bury(self._bus, self._stage, message, refusal.error, attempt)
+        log.error("given up", action="buried", stage=stage, attempt=attempt, error=str(error))
+        await bury(self._bus, stage, message, error, attempt)
         await message.term()
+
+    async def _spent(self, message: Msg, *, with_this: bool = False) -> bool:
+        """Whether all attempts were used, by earlier deliveries or `with_this` one."""
+        allowed = self._bus.settings.max_deliver - 1 if with_this else self._bus.settings.max_deliver
+        return message.metadata.num_delivered >= allowed and await tried(self._bus, message) >= allowed
 
     async def _tell(self, refusal: Refusal) -> None:
         """Say it on the log; an answer that ended meanwhile needs no word."""
@@ -150,18 +178,43 @@ class Settler(Generic[T]):
         except PermanentError as error:
             log.warning("could not say so on the log", action="give_up_failed", error=str(error))
 
+    async def _hand_back(self, message: Msg, *, delay_s: float = 0.0) -> None:
+        """Untried, so it does not count as an attempt; the message first, for its note may fail."""
+        try:
+            await message.nak(delay=delay_s or None)
+            await note_hand_back(self._bus, message)
+        except (NatsError, OSError, AskfleetError) as error:
+            log.warning("could not hand back; it comes again", action="nak_failed", error=repr(error))
+
+    def _envelope(self, message: Msg) -> Envelope:
+        return Envelope.read(
+            message.headers, sent_ms=_sent_ms(message), default_deadline_s=self._terms.default_deadline_s
+        )
+
+    def _refusal(self, message: Msg, error: AskfleetError) -> Refusal:
+        tenant, lane = subjects.tenant_of(message.subject), subjects.lane_of(message.subject)
+        return Refusal(message.data, tenant, self._envelope(message), error, lane)
+
+
+def _delivery(message: Msg, body: T, envelope: Envelope) -> Delivery[T]:
+    return Delivery(
+        body,
+        subjects.tenant_of(message.subject),
+        envelope,
+        message.metadata.num_delivered,
+        (now_ms() - _sent_ms(message)) / 1000,
+        subjects.lane_of(message.subject),
+    )
+
+
+def _sent_ms(message: Msg) -> int:
+    return int(message.metadata.timestamp.timestamp() * 1000)
+
 
 def retry_delay_s(attempt: int) -> float:
-    """Doubles from half a second to 30 s, with a tenth of jitter so that retries do not come in step."""
+    """Doubles from half a second to 10 s, with a tenth of jitter so that retries do not come in step."""
     exact = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** (attempt - 1))
     return exact * random.uniform(0.9, 1.1)  # noqa: S311 (not for secrets)
-
-
-async def _hand_back(message: Msg) -> None:
-    try:
-        await message.nak()
-    except (NatsError, OSError) as error:
-        log.warning("could not hand back; it comes again", action="nak_failed", error=repr(error))
 
 
 class _Heartbeat:

@@ -4,7 +4,7 @@ from bus import subjects
 from bus.answer_log import AnswerWriter, LogState
 from bus.connection import Bus
 from bus.delivery import Delivery, GiveUp, Refusal
-from bus.envelope import Envelope, message_id
+from bus.envelope import message_id
 from bus.publish import publish
 from bus.stage import fail_on_log
 from contracts import SCHEMAS, Event, Evidence, EvidenceJob, GenerateJob, Rows, decode, encode
@@ -29,21 +29,26 @@ async def standing_evidence(bus: Bus, delivery: Delivery[EvidenceJob], kind: typ
 
 
 async def join_evidence(
-    bus: Bus, job: EvidenceJob, event: Evidence | Rows, *, tenant: str, envelope: Envelope
+    bus: Bus, job: EvidenceJob, event: Evidence | Rows, *, message: Delivery[EvidenceJob] | Refusal
 ) -> None:
     """Append `event`; publish the generation job when no other evidence is awaited.
 
+    Args:
+        message: what brought the job; the generation job keeps its tenant, deadline, trace and lane.
+
     May run twice: the event is appended once, and the generation job carries a dedup id.
     """
+    tenant = message.tenant
     writer = AnswerWriter(bus, tenant, job.query_id, position=job.position)
     before = await writer.append_once(event)
     if job.joined and not _both(before, event):
         return
     following = GenerateJob(query_id=job.query_id, first_sequence=job.position.first_sequence)
-    headers = envelope.headers(
+    headers = message.envelope.headers(
         message_id=message_id(tenant, job.query_id, "generate"), schema=SCHEMAS[GenerateJob]
     )
-    await publish(bus, subjects.generate(job.model, tenant), encode(following), headers=headers)
+    subject = subjects.generate(job.model, tenant, message.lane)
+    await publish(bus, subject, encode(following), headers=headers)
 
 
 def give_up_evidence(bus: Bus, kind: type[Evidence] | type[Rows]) -> GiveUp:
@@ -56,7 +61,7 @@ def give_up_evidence(bus: Bus, kind: type[Evidence] | type[Rows]) -> GiveUp:
             await fail(refusal)
             return
         event = kind(problem=refusal.error.problem())
-        await join_evidence(bus, job, event, tenant=refusal.tenant, envelope=refusal.envelope)
+        await join_evidence(bus, job, event, message=refusal)
 
     return give_up
 

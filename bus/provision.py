@@ -18,6 +18,9 @@ from nats.js.errors import BucketNotFoundError, NotFoundError
 from bus import topology
 from bus.settings import BusSettings
 
+HAND_BACKS = 50
+"""Deliveries beyond `max_deliver` that the server allows, since handing back at shutdown is no fault."""
+
 
 async def provision(
     js: JetStreamContext, settings: BusSettings, *, models: Sequence[str] = ("default",), replicas: int = 1
@@ -33,19 +36,20 @@ async def provision(
         for consumer in stream.consumers:
             await js.add_consumer(stream.name, consumer_config(consumer, settings))
     for model in models:
-        consumer = topology.generation_consumer(model)
-        await js.add_consumer(topology.GENERATE.name, consumer_config(consumer, settings))
+        for consumer in topology.generation_consumers(model):
+            await js.add_consumer(topology.GENERATE.name, consumer_config(consumer, settings))
     await _apply_bucket(js, replicas)
 
 
 def stream_config(stream: topology.Stream, replicas: int) -> StreamConfig:
     return StreamConfig(
         name=stream.name,
-        subjects=[stream.subject],
+        subjects=list(stream.subjects),
         retention=RetentionPolicy.WORK_QUEUE if stream.work else RetentionPolicy.LIMITS,
         discard=DiscardPolicy.NEW if stream.work else DiscardPolicy.OLD,
         storage=StorageType.FILE,
         max_msgs=stream.max_msgs,
+        max_msgs_per_subject=stream.max_msgs_per_subject,
         max_bytes=stream.max_bytes,
         max_age=stream.max_age_s,
         duplicate_window=min(stream.duplicate_window_s, stream.max_age_s or stream.duplicate_window_s),
@@ -61,7 +65,7 @@ def consumer_config(consumer: topology.Consumer, settings: BusSettings) -> Consu
         filter_subject=consumer.filter_subject,
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=settings.ack_wait_s,
-        max_deliver=settings.max_deliver,
+        max_deliver=settings.max_deliver + HAND_BACKS,
         max_ack_pending=consumer.max_ack_pending,
         max_waiting=2048,
     )

@@ -18,7 +18,7 @@ class BusSettings(BaseSettings):
         default=5.0, gt=0, description="how long one publish waits for the store"
     )
     ack_wait_s: float = Field(default=30.0, gt=0, description="a message is redelivered after this silence")
-    max_deliver: int = Field(default=6, ge=2, description="attempts before a message goes to the DLQ")
+    max_deliver: int = Field(default=9, ge=2, description="attempts before a message goes to the DLQ")
     heartbeat_cap_s: float = Field(
         default=900.0, gt=0, description="longest time one message may be worked on"
     )

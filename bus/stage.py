@@ -36,7 +36,7 @@ async def run_stage(
         give_up: told of each message that is given up; by default `failed` is written on its answer log.
         default_deadline_s: for messages that state no deadline.
     """
-    terms = Terms(source.durable.split("-")[0], default_deadline_s)
+    terms = Terms(source.durable.split("-")[0], max(1, source.concurrency // 2), default_deadline_s)
     settler = Settler(bus, terms, kind, work, give_up or fail_on_log(bus))
     loop = PullLoop(bus, source, settler)
     await loop.start()

@@ -4,6 +4,7 @@ A tenant, id or model is one token out of letters, digits, `-` and `_`. Anything
 an escaped name would be another name on the next hop.
 """
 
+import enum
 import re
 from typing import NamedTuple
 
@@ -15,6 +16,10 @@ QUERY = "af.query.*"
 RETRIEVE = "af.work.retrieve.*"
 SQL = "af.work.sql.*"
 GENERATE = "af.work.generate.*.*"
+BULK_QUERY = "af.bulk.query.*"
+BULK_RETRIEVE = "af.bulk.retrieve.*"
+BULK_SQL = "af.bulk.sql.*"
+BULK_GENERATE = "af.bulk.generate.*.*"
 INGEST = "af.ingest.*"
 ANSWER = "af.answer.*.*"
 LIVE = "af.live.*.*"
@@ -22,6 +27,14 @@ DEAD = "af.dlq.*.*"
 CANCEL = "af.cancel.*.*"
 OUTCOME = "af.outcome.*"
 WORKERS_PING = "af.workers.ping"
+HANDED_BACK = "af.handed-back.*.*.*"
+
+
+class Lane(enum.StrEnum):
+    """Workers take `FRESH` work first; `BULK` is where the work of a tenant waits that has much of it."""
+
+    FRESH = "fresh"
+    BULK = "bulk"
 
 
 class AnswerKey(NamedTuple):
@@ -41,25 +54,35 @@ def is_token(value: str) -> bool:
     return _TOKEN.match(value) is not None
 
 
-def query(tenant: str) -> str:
-    return f"af.query.{token('tenant', tenant)}"
+def query(tenant: str, lane: Lane = Lane.FRESH) -> str:
+    """Where a query enters. Publishers use the fresh lane; the router moves a flood to the other."""
+    door = "af.query" if lane is Lane.FRESH else "af.bulk.query"
+    return f"{door}.{token('tenant', tenant)}"
 
 
-def retrieve(tenant: str) -> str:
-    return f"af.work.retrieve.{token('tenant', tenant)}"
+def retrieve(tenant: str, lane: Lane = Lane.FRESH) -> str:
+    return f"{_work(lane)}.retrieve.{token('tenant', tenant)}"
 
 
-def sql(tenant: str) -> str:
-    return f"af.work.sql.{token('tenant', tenant)}"
+def sql(tenant: str, lane: Lane = Lane.FRESH) -> str:
+    return f"{_work(lane)}.sql.{token('tenant', tenant)}"
 
 
-def generate(model: str, tenant: str) -> str:
-    return f"af.work.generate.{token('model', model)}.{token('tenant', tenant)}"
+def generate(model: str, tenant: str, lane: Lane = Lane.FRESH) -> str:
+    return f"{_work(lane)}.generate.{token('model', model)}.{token('tenant', tenant)}"
 
 
-def generate_model(model: str) -> str:
+def generate_model(model: str, lane: Lane = Lane.FRESH) -> str:
     """All tenants of one model: what one generation consumer reads."""
-    return f"af.work.generate.{token('model', model)}.*"
+    return f"{_work(lane)}.generate.{token('model', model)}.*"
+
+
+def _work(lane: Lane) -> str:
+    return "af.work" if lane is Lane.FRESH else "af.bulk"
+
+
+def lane_of(subject: str) -> Lane:
+    return Lane.BULK if subject.startswith("af.bulk.") else Lane.FRESH
 
 
 def ingest(tenant: str) -> str:
@@ -83,8 +106,17 @@ def cancel(tenant: str, query_id: str) -> str:
     return f"af.cancel.{token('tenant', tenant)}.{token('query id', query_id)}"
 
 
+def handed_back(stream: str, sequence: int, delivery: int | str) -> str:
+    """One delivery of one message that ended without a fault; `delivery` may be `*`."""
+    return f"af.handed-back.{token('stream', stream)}.{sequence}.{delivery}"
+
+
 def dead(stage: str, tenant: str) -> str:
     return f"af.dlq.{token('stage', stage)}.{token('tenant', tenant)}"
+
+
+def stage_of_dead(subject: str) -> str:
+    return subject.split(".")[2]
 
 
 def tenant_of(subject: str) -> str:

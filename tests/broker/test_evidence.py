@@ -31,7 +31,8 @@ async def generation_jobs(bus: Bus) -> int:
 
 
 async def join(bus: Bus, job: EvidenceJob, event: Evidence | Rows) -> None:
-    await join_evidence(bus, job, event, tenant="acme", envelope=ENVELOPE)
+    message = Delivery(job, "acme", ENVELOPE, attempt=1)
+    await join_evidence(bus, job, event, message=message)
 
 
 async def test_a_single_kind_of_evidence_goes_straight_to_generation(bus: Bus) -> None:

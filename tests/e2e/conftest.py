@@ -29,7 +29,7 @@ from askfleet.worker import worker_process
 from bus.connection import connect
 from bus.provision import consumer_config
 from bus.settings import BusSettings
-from bus.topology import GENERATE, generation_consumer
+from bus.topology import GENERATE, generation_consumers
 from workers.shell.tenants import key_digest
 
 HANDBOOK = Path(__file__).parent / "handbook"
@@ -73,9 +73,8 @@ async def fleet(state: StateFolder) -> AsyncIterator[Fleet]:
         await stack.database.prepare()
         async with connect(BusSettings(nats_url=stack.record.nats_url), name="e2e") as bus:
             settings = BusSettings(ack_wait_s=ACK_WAIT_S)
-            await bus.js.add_consumer(
-                GENERATE.name, consumer_config(generation_consumer(SIMULATED), settings)
-            )
+            for consumer in generation_consumers(SIMULATED):
+                await bus.js.add_consumer(GENERATE.name, consumer_config(consumer, settings))
             await stack.start_workers()
             try:
                 await extra.start(simulated_generation(stack))

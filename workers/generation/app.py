@@ -14,7 +14,7 @@ from bus.connection import Bus
 from bus.consume import Source
 from bus.delivery import Delivery, Work
 from bus.stage import run_stage
-from bus.topology import GENERATE, generation_durable
+from bus.topology import GENERATE, generation_consumers
 from contracts import Done, GenerateJob, LogPosition
 from contracts.errors import AnswerEnded, DeadlineExceeded, DependencyUnavailable, Fenced
 from workers.engines import Engine, open_engine
@@ -41,7 +41,7 @@ def make(settings: GenerationSettings) -> Open:
     async def open_generation(bus: Bus) -> AsyncIterator[Ready]:
         engine = await open_engine(settings.engine)
         log.info("the engine is ready", action="engine_ready", engine=engine.name, slots=engine.slots)
-        source = Source(GENERATE.name, generation_durable(settings.model), engine.slots)
+        source = Source.of(GENERATE, engine.slots, consumers=generation_consumers(settings.model))
         async with watch_cancellations(bus) as cancellations:
             work = _work(Parts(bus, engine, settings, cancellations))
             async with run_stage(

@@ -44,7 +44,7 @@ def make(settings: IngestSettings) -> Open:
         flusher = Flusher(store, documents=settings.flush_documents, idle_s=settings.flush_idle_s)
         flushing = asyncio.create_task(flusher.run())
         parts = Parts(embedder, store, flusher, DocumentLocks(), settings)
-        source = Source(INGEST.name, INGEST.consumers[0].durable, settings.concurrency)
+        source = Source.of(INGEST, settings.concurrency)
         async with run_stage(
             bus,
             source,

@@ -25,7 +25,7 @@ def make(settings: RetrievalSettings) -> Open:
         embedder = open_embedder(EmbedderSettings())
         store = open_store(VectorSettings(), dimension=embedder.dimension)
         await store.ensure_collection()
-        source = Source(RETRIEVE.name, RETRIEVE.consumers[0].durable, settings.concurrency)
+        source = Source.of(RETRIEVE, settings.concurrency)
         async with run_stage(
             bus,
             source,
@@ -48,7 +48,7 @@ def _work(bus: Bus, embedder: Embedder, store: VectorStore) -> Work[EvidenceJob]
         event = await standing_evidence(bus, delivery, Evidence)
         if not isinstance(event, Evidence):
             event = await _search(job, delivery.tenant, embedder, store)
-        await join_evidence(bus, job, event, tenant=delivery.tenant, envelope=delivery.envelope)
+        await join_evidence(bus, job, event, message=delivery)
 
     return work
 

@@ -13,6 +13,7 @@ from bus.connection import Bus
 from bus.consume import Source
 from bus.delivery import Delivery, Work
 from bus.envelope import message_id
+from bus.fairness import Backlogs
 from bus.publish import publish
 from bus.stage import run_stage
 from bus.topology import ARTEFACTS_BUCKET, ROUTE
@@ -20,6 +21,7 @@ from contracts import SCHEMAS, Accepted, EvidenceJob, GenerateJob, Query, Route,
 from contracts.errors import AnswerEnded
 from workers.embedding import EmbedderSettings
 from workers.router import store as artefacts
+from workers.router.admission import admit
 from workers.router.catalogues import LiveCatalogues
 from workers.router.decision import Router
 from workers.router.handler import handle
@@ -48,12 +50,17 @@ def make(settings: RouterSettings) -> Open:
         await catalogues.refresh()
         current = Current(Router(threshold=settings.router_threshold))
         watching = await bus.nc.subscribe(subjects.OUTCOME, cb=catalogues.note_outcome)
+        # One tenant alone has nobody to be fair to.
+        several = len(tenants.tenants) > 1
+        backlogs = Backlogs(bus, limit=settings.fair_backlog if several else 0)
         background = [
             asyncio.create_task(catalogues.refresh_forever()),
             asyncio.create_task(_follow_models(bus, current, settings)),
         ]
-        source = Source(ROUTE.name, ROUTE.consumers[0].durable, settings.concurrency)
-        work = _work(bus, current, catalogues, tenants)
+        if several:
+            background.append(asyncio.create_task(backlogs.refresh_forever()))
+        source = Source.of(ROUTE, settings.concurrency)
+        work = admit(bus, backlogs, _work(bus, current, catalogues, tenants))
         async with run_stage(bus, source, Query, work, drain_grace_s=settings.drain_grace_s) as loop:
             yield lambda: {"pulling": loop.alive, "refreshing": not any(task.done() for task in background)}
         await watching.unsubscribe()
@@ -109,7 +116,8 @@ async def _hand_on(bus: Bus, delivery: Delivery[Query], routed: Routed, writer: 
         joined=routed.route is Route.BOTH,
         position=writer.position,
     )
-    steps = {"retrieve": subjects.retrieve(delivery.tenant), "sql": subjects.sql(delivery.tenant)}
+    tenant, lane = delivery.tenant, delivery.lane
+    steps = {"retrieve": subjects.retrieve(tenant, lane), "sql": subjects.sql(tenant, lane)}
     if routed.route is Route.DOCUMENTS:
         del steps["sql"]
     elif routed.route is Route.SQL:
@@ -132,4 +140,5 @@ async def _publish_generation(bus: Bus, delivery: Delivery[Query], writer: Answe
     job = GenerateJob(query_id=query.id, first_sequence=writer.position.first_sequence)
     identity = message_id(delivery.tenant, query.id, "generate")
     headers = delivery.envelope.headers(message_id=identity, schema=SCHEMAS[GenerateJob])
-    await publish(bus, subjects.generate(query.model, delivery.tenant), encode(job), headers=headers)
+    subject = subjects.generate(query.model, delivery.tenant, delivery.lane)
+    await publish(bus, subject, encode(job), headers=headers)

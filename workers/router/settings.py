@@ -16,6 +16,11 @@ class RouterSettings(WorkerSettings):
         le=1,
         description="probability below which a question goes both ways; unset: as trained",
     )
+    fair_backlog: int = Field(
+        default=64,
+        ge=0,
+        description="a tenant with more messages than this in the queues waits behind the others; 0: never",
+    )
     catalogue_refresh_s: float = Field(
         default=300.0, gt=0, description="how often the router reads the schema and the documents again"
     )

@@ -40,7 +40,7 @@ def make(settings: SqlSettings) -> Open:
         databases = Databases(settings, Tenants.load(settings.tenants_file))
         completion = await open_completion(settings)
         refreshing = asyncio.create_task(databases.refresh_forever())
-        source = Source(SQL.name, SQL.consumers[0].durable, settings.concurrency)
+        source = Source.of(SQL, settings.concurrency)
         async with (
             watch_cancellations(bus) as cancellations,
             run_stage(
@@ -70,7 +70,7 @@ def _work(parts: Parts) -> Work[EvidenceJob]:
         if not isinstance(event, Rows):
             asking = _ask(parts, job, delivery.tenant)
             event = await parts.cancellations.run(delivery.tenant, job.query_id, asking)
-        await join_evidence(parts.bus, job, event, tenant=delivery.tenant, envelope=delivery.envelope)
+        await join_evidence(parts.bus, job, event, message=delivery)
 
     return work
 
