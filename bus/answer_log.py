@@ -6,25 +6,23 @@ worker that lost its message can't be written. See docs/adr/0001-answer-log.md.
 """
 
 import asyncio
-import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NoStreamResponseError
 
 from bus import subjects
 from bus.connection import Bus
 from bus.envelope import SCHEMA, now_ms
+from bus.stored import read_batch
 from bus.topology import ANSWERS
 from contracts import EVENT_SCHEMA, Delta, Event, LogPosition, Terminal, decode_event, encode
 from contracts.errors import AnswerEnded, AskfleetError, DependencyUnavailable, Fenced
 
 WRONG_LAST_SEQUENCE = 10071
 EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
-READ_BATCH = 512
 APPEND_ATTEMPTS = 8
 RETRY_PAUSE_S = 0.05
 REST_FACTOR = 8.0
@@ -68,11 +66,11 @@ async def read_log(bus: Bus, tenant: str, query_id: str, *, from_sequence: int =
     first = last = 0
     following = max(1, from_sequence)
     while True:
-        batch = await _read_batch(bus, subject, following)
+        batch = await read_batch(bus, ANSWERS.name, subject, from_sequence=following)
         for message in batch.messages:
-            last = int((message.headers or {})["Nats-Sequence"])
+            last = message.sequence
             first = first or last
-            events.append(decode_event(message.data))
+            events.append(decode_event(message.body))
         following = last + 1
         if not batch.messages or batch.left == 0:
             return LogState(tuple(events), first, last)
@@ -241,32 +239,3 @@ class DeltaWriter:
                 await self._hurry.wait()
         except TimeoutError:
             return
-
-
-@dataclass(frozen=True)
-class _Batch:
-    messages: Sequence[Msg]
-    left: int
-
-
-async def _read_batch(bus: Bus, subject: str, from_sequence: int) -> _Batch:
-    """A batched direct get: messages of one subject, closed by a status message (NATS ADR-31)."""
-    inbox = bus.nc.new_inbox()
-    messages: list[Msg] = []
-    subscription = await bus.nc.subscribe(inbox)
-    request = {"seq": from_sequence, "next_by_subj": subject, "batch": READ_BATCH}
-    try:
-        await bus.nc.publish(f"$JS.API.DIRECT.GET.{ANSWERS.name}", json.dumps(request).encode(), reply=inbox)
-        while True:
-            message = await subscription.next_msg(timeout=bus.settings.publish_timeout_s)
-            status = (message.headers or {}).get("Status")
-            if status is None:
-                messages.append(message)
-            elif status in ("204", "404"):
-                return _Batch(messages, int((message.headers or {}).get("Nats-Num-Pending", "0")))
-            else:
-                raise DependencyUnavailable(f"NATS can't read {subject}: status {status}.")
-    except (NatsError, TimeoutError) as error:
-        raise DependencyUnavailable(f"NATS did not answer a read of {subject}: {error!r}.") from error
-    finally:
-        await subscription.unsubscribe()

@@ -1,0 +1,158 @@
+"""Messages as a stream stores them: read singly or in batches, by subject, without a consumer."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.errors import APIError, NotFoundError
+
+from bus.connection import Bus
+from contracts.errors import DependencyUnavailable
+
+BATCH = 512
+BATCH_BYTES = 16 * 1024 * 1024
+MESSAGE_NOT_FOUND = 10037
+DELETE_FAILED = 10057
+_OF_THE_READ = frozenset(
+    {
+        "Nats-Stream",
+        "Nats-Subject",
+        "Nats-Sequence",
+        "Nats-Time-Stamp",
+        "Nats-Num-Pending",
+        "Nats-Last-Sequence",
+    }
+)
+"""Headers that the server adds to what it was given."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """`at_ms` is when the server stored it, in epoch milliseconds."""
+
+    stream: str
+    sequence: int
+    subject: str
+    headers: dict[str, str]
+    body: bytes
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`left` messages follow that are not in it."""
+
+    messages: Sequence[Stored]
+    left: int
+
+
+async def read_batch(
+    bus: Bus,
+    stream: str,
+    subject: str,
+    *,
+    from_sequence: int = 1,
+    since_ms: int = 0,
+    limit: int = BATCH,
+) -> Batch:
+    """A batched direct get (NATS ADR-31): messages of a subject, which may hold wildcards, in stored order.
+
+    Args:
+        since_ms: instead of a sequence to begin with, epoch milliseconds.
+
+    Raises:
+        DependencyUnavailable: NATS did not answer, or there is no such stream.
+    """
+    inbox = bus.nc.new_inbox()
+    request: dict[str, object] = {"next_by_subj": subject, "batch": limit, "max_bytes": BATCH_BYTES}
+    request |= {"start_time": rfc3339(since_ms)} if since_ms else {"seq": max(1, from_sequence)}
+    messages: list[Stored] = []
+    try:
+        subscription = await bus.nc.subscribe(inbox)
+        try:
+            await bus.nc.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), reply=inbox)
+            while True:
+                message = await subscription.next_msg(timeout=bus.settings.publish_timeout_s)
+                status = (message.headers or {}).get("Status")
+                if status is None:
+                    messages.append(_stored(stream, message))
+                elif status in ("204", "404"):
+                    return Batch(messages, int((message.headers or {}).get("Nats-Num-Pending", "0")))
+                else:
+                    raise DependencyUnavailable(f"NATS can't read {subject}: status {status}.")
+        finally:
+            await subscription.unsubscribe()
+    except (NatsError, TimeoutError, OSError) as error:
+        raise DependencyUnavailable(f"NATS did not answer a read of {subject}: {error!r}.") from error
+
+
+async def read_all(bus: Bus, stream: str, subject: str, *, since_ms: int = 0) -> AsyncIterator[Stored]:
+    """All messages of a subject that are stored by now, oldest first."""
+    batch = await read_batch(bus, stream, subject, since_ms=since_ms)
+    while batch.messages:
+        for message in batch.messages:
+            yield message
+        if batch.left == 0:
+            return
+        batch = await read_batch(bus, stream, subject, from_sequence=batch.messages[-1].sequence + 1)
+
+
+async def read_one(bus: Bus, stream: str, sequence: int) -> Stored | None:
+    """From the stream's leader, so that what was just deleted is not seen; None when it is not there.
+
+    Raises:
+        DependencyUnavailable: NATS did not answer, or there is no such stream.
+    """
+    try:
+        found = await bus.js.get_msg(stream, sequence)
+    except NotFoundError as error:
+        if error.err_code == MESSAGE_NOT_FOUND:
+            return None
+        raise DependencyUnavailable(f"NATS can't read {stream}: {error.description}.") from error
+    except (APIError, NatsError, TimeoutError, OSError) as error:
+        raise DependencyUnavailable(f"NATS did not answer a read of {stream}: {error!r}.") from error
+    at_ms = int(found.time.timestamp() * 1000) if found.time else 0
+    return Stored(stream, sequence, found.subject or "", _headers(found.hdrs or ""), found.data or b"", at_ms)
+
+
+async def delete_one(bus: Bus, stream: str, sequence: int) -> bool:
+    """False: it was gone already.
+
+    Raises:
+        DependencyUnavailable: NATS did not answer, or there is no such stream.
+    """
+    try:
+        return bool(await bus.js.delete_msg(stream, sequence))
+    except APIError as error:
+        if error.err_code == DELETE_FAILED:
+            return False
+        raise DependencyUnavailable(f"NATS refused the deletion in {stream}: {error.description}.") from error
+    except (NatsError, TimeoutError, OSError) as error:
+        raise DependencyUnavailable(f"NATS did not answer a delete in {stream}: {error!r}.") from error
+
+
+def rfc3339(epoch_ms: int) -> str:
+    return datetime.fromtimestamp(epoch_ms / 1000, tz=UTC).isoformat(timespec="milliseconds")
+
+
+def epoch_ms(moment: str) -> int:
+    """Of a moment as the server writes it, with up to nine digits after the second."""
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+def _stored(stream: str, message: Msg) -> Stored:
+    found = message.headers or {}
+    own = {name: value for name, value in found.items() if name not in _OF_THE_READ}
+    at_ms = epoch_ms(found["Nats-Time-Stamp"])
+    return Stored(stream, int(found["Nats-Sequence"]), found["Nats-Subject"], own, message.data, at_ms)
+
+
+def _headers(encoded: str | bytes) -> dict[str, str]:
+    """The header block of a stored message, in base64. The client's own reading of it takes ASCII only."""
+    lines = base64.b64decode(encoded).decode(errors="replace").split("\r\n")[1:]
+    pairs = (line.partition(":") for line in lines if line)
+    return {name: value.strip() for name, _, value in pairs}
