@@ -157,7 +157,7 @@ class AnswerWriter:
         last: Exception | None = None
         for attempt in range(APPEND_ATTEMPTS):
             try:
-                ack = await self._bus.js.publish(self._subject, encode(event), headers=headers)
+                ack = await self._bus.store(self._subject, encode(event), headers)
             except APIError as error:
                 if error.err_code == WRONG_LAST_SEQUENCE:
                     return False

@@ -1,6 +1,7 @@
 """One connection to NATS for a process, made by FastStream's broker so that its app runs our lifespan."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,10 @@ from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
+from nats.js.api import PubAck
 
+from bus.denials import Denials
+from bus.security import security, who
 from bus.settings import BusSettings
 from bus.vitals import Vitals
 from contracts.errors import Misconfigured
@@ -26,36 +30,84 @@ class Bus:
     js: JetStreamContext
     settings: BusSettings
     vitals: Vitals = field(default_factory=Vitals)
+    denials: Denials = field(default_factory=Denials)
+
+    async def store(self, subject: str, body: bytes, headers: dict[str, str]) -> PubAck:
+        """One JetStream publish, as nats-py does it; raises PermissionDenied when the server denies it."""
+        with self.denials.guard(subject):
+            return await self.js.publish(subject, body, headers=headers)
 
 
-def open_broker(settings: BusSettings, *, name: str) -> NatsBroker:
-    credentials = str(settings.nats_credentials) if settings.nats_credentials else None
-    return NatsBroker(
-        settings.nats_url.split(","),
-        name=name,
-        user_credentials=credentials,
-        connect_timeout=2,
-        reconnect_time_wait=1,
-        max_reconnect_attempts=-1,
-        ping_interval=10,
-        max_outstanding_pings=3,
-        error_cb=_log_error,
-        reconnected_cb=_log_reconnect,
-        logger=None,
-    )
+class Broker(NatsBroker):
+    """FastStream's broker that keeps what the server said beside the conversation."""
+
+    def __init__(self, settings: BusSettings, *, name: str) -> None:
+        self.denials = Denials(name)
+        self.last_error: Exception | None = None
+        self._has_connected = False
+        super().__init__(
+            settings.nats_url.split(","),
+            name=name,
+            security=security(settings),
+            inbox_prefix=settings.nats_inbox_prefix,
+            connect_timeout=2,
+            reconnect_time_wait=1,
+            max_reconnect_attempts=-1,
+            ping_interval=10,
+            max_outstanding_pings=3,
+            error_cb=self._note_error,
+            reconnected_cb=_log_reconnect,
+            logger=None,
+        )
+
+    async def connect(self) -> Client:
+        nc: Client = await super().connect()
+        self._has_connected = True
+        return nc
+
+    async def _note_error(self, error: Exception) -> None:
+        """Also told that the server is away: the client reports each failed attempt to reconnect."""
+        if self.denials.note(error):
+            return
+        self.last_error = error
+        if isinstance(error, ssl.SSLError) and not self._has_connected:
+            raise error  # the next attempt would fail the same way
+        log.warning("NATS reported an error; the client goes on", action="nats_error", error=repr(error))
 
 
-async def bind(broker: NatsBroker, settings: BusSettings) -> Bus:
+def open_broker(settings: BusSettings, *, name: str) -> Broker:
+    """Raises Misconfigured when a file of the credentials or of TLS can't be used."""
+    return Broker(settings, name=name)
+
+
+async def bind(broker: Broker, settings: BusSettings) -> Bus:
     """Connect, or raise Misconfigured that names the address."""
     try:
         async with asyncio.timeout(settings.connect_timeout_s):
             nc = await broker.connect()
     except (TimeoutError, OSError, NatsError) as error:
-        raise Misconfigured(
-            f"No NATS server at {settings.nats_url} within {settings.connect_timeout_s:g} s ({error}).",
-            remedy="Start one with `askfleet up`, or set AF_NATS_URL.",
-        ) from error
-    return Bus(nc, nc.jetstream(timeout=settings.publish_timeout_s), settings)
+        raise _unreachable(settings, broker.last_error or error) from error
+    js = nc.jetstream(timeout=settings.publish_timeout_s)
+    return Bus(nc, js, settings, denials=broker.denials)
+
+
+def _unreachable(settings: BusSettings, error: Exception) -> Misconfigured:
+    if "authorization violation" in str(error).lower():
+        return Misconfigured(
+            f"NATS at {settings.nats_url} does not let {who(settings)} in.",
+            remedy="Name the seed of a role that the server knows in AF_NATS_NKEY_FILE, "
+            "or give the server its public key; docs/security.md tells how.",
+        )
+    if isinstance(error, ssl.SSLError):
+        return Misconfigured(
+            f"There is no trusted connection to NATS at {settings.nats_url}: {error}.",
+            remedy="AF_NATS_TLS_CA names who signed the server's certificate, AF_NATS_TLS_HOSTNAME the name "
+            "in it; AF_NATS_TLS_CERT and AF_NATS_TLS_KEY are ours, for a server that asks.",
+        )
+    return Misconfigured(
+        f"No NATS server at {settings.nats_url} within {settings.connect_timeout_s:g} s ({error!r}).",
+        remedy="Start one with `askfleet up`, or set AF_NATS_URL.",
+    )
 
 
 @asynccontextmanager
@@ -66,11 +118,6 @@ async def connect(settings: BusSettings, *, name: str) -> AsyncIterator[Bus]:
         yield await bind(broker, settings)
     finally:
         await broker.stop()
-
-
-async def _log_error(error: Exception) -> None:
-    """Also says that the server is away: the client reports each failed attempt to reconnect."""
-    log.warning("NATS reported an error; the client goes on", action="nats_error", error=repr(error))
 
 
 async def _log_reconnect() -> None:

@@ -22,13 +22,14 @@ async def publish(
 
     Raises:
         QueueFull: the stream is at its limit; nothing was stored.
+        PermissionDenied: these credentials may not publish there.
         DependencyUnavailable: NATS did not answer in any of the attempts.
     """
     assert headers.get(MESSAGE_ID), "a publish that may be repeated needs a Nats-Msg-Id"
     last: Exception | None = None
     for attempt in range(attempts):
         try:
-            return await bus.js.publish(subject, body, headers=headers)
+            return await bus.store(subject, body, headers)
         except APIError as error:
             if error.err_code in STREAM_FULL_CODES:
                 raise QueueFull(f"The queue behind {subject} is full ({error.description}).") from error

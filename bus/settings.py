@@ -12,7 +12,27 @@ class BusSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AF_", frozen=True, extra="ignore")
 
     nats_url: str = Field(default="nats://127.0.0.1:4222", description="NATS servers, comma-separated")
-    nats_credentials: Path | None = Field(default=None, description="a .creds file (JWT and nkey seed)")
+    nats_nkey_file: Path | None = Field(default=None, description="file with the nkey seed of our role")
+    nats_credentials: Path | None = Field(
+        default=None, description="a .creds file (JWT and nkey seed), instead of a seed"
+    )
+    nats_inbox_prefix: str = Field(
+        default="_INBOX",
+        description="what reply subjects begin with; `_INBOX.<role>` for a role of the fleet",
+    )
+    nats_tls_ca: Path | None = Field(
+        default=None, description="certificates that sign the server's; default: those of the system"
+    )
+    nats_tls_cert: Path | None = Field(
+        default=None, description="our certificate, if the server asks for one"
+    )
+    nats_tls_key: Path | None = Field(default=None, description="the private key of our certificate")
+    nats_tls_hostname: str = Field(
+        default="", description="name to find in the server's certificate; default: the host of the URL"
+    )
+    nats_tls_first: bool = Field(
+        default=False, description="encrypt before the server's first word (its `handshake_first`)"
+    )
     connect_timeout_s: float = Field(default=10.0, gt=0, description="how long start-up waits for NATS")
     publish_timeout_s: float = Field(
         default=5.0, gt=0, description="how long one publish waits for the store"

@@ -115,6 +115,26 @@ def dead(stage: str, tenant: str) -> str:
     return f"af.dlq.{token('stage', stage)}.{token('tenant', tenant)}"
 
 
+def answers_of(tenant: str) -> str:
+    return f"af.answer.{token('tenant', tenant)}.*"
+
+
+def live_of(tenant: str) -> str:
+    return f"af.live.{token('tenant', tenant)}.*"
+
+
+def cancel_of(tenant: str) -> str:
+    return f"af.cancel.{token('tenant', tenant)}.*"
+
+
+def dead_of(stage: str) -> str:
+    return f"af.dlq.{token('stage', stage)}.*"
+
+
+def handed_back_of(stream: str) -> str:
+    return f"af.handed-back.{token('stream', stream)}.*.*"
+
+
 def stage_of_dead(subject: str) -> str:
     return subject.split(".")[2]
 

@@ -3,6 +3,7 @@
 AskfleetError
 ├── TransientError              nak with a growing delay; permanent after max_deliver - 1 attempts
 │   ├── DependencyUnavailable   a database, vector store or engine does not answer
+│   ├── PermissionDenied        NATS denies this process a subject; other credentials may hold the right
 │   └── QueueFull               the stream refused the publish; over HTTP 429 with Retry-After
 ├── PermanentError              failed on the log, a copy in the DLQ, term
 │   ├── DecodeError             the body is not what its schema says
@@ -80,6 +81,12 @@ class TransientError(AskfleetError):
 class DependencyUnavailable(TransientError):
     code = "dependency-unavailable"
     title = "A service that the answer needs does not respond"
+
+
+class PermissionDenied(TransientError):
+    code = "permission-denied"
+    title = "The NATS credentials do not allow this"
+    remedy = "Use the credentials of the role that may do it; docs/security.md lists the roles."
 
 
 class QueueFull(TransientError):
