@@ -16,6 +16,7 @@ from contracts.event import (
     Rows,
     Scalar,
     Terminal,
+    Unknown,
     Usage,
     is_terminal,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "Scalar",
     "Terminal",
     "Turn",
+    "Unknown",
     "Usage",
     "decode",
     "decode_event",

@@ -1,12 +1,18 @@
-"""One way in and one way out for every message body: JSON, its schema named in the `Af-Schema` header."""
+"""One way in and one way out for every message body: JSON, its schema named in the `Af-Schema` header.
 
-from typing import TypeVar
+A schema is `name/major` or `name/major.minor`. A minor version only adds optional fields and event types. So
+a reader takes an older minor version as it is, and of a newer one what it knows: workers of two neighbouring
+releases run side by side. Another major version is refused.
+"""
+
+import re
+from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from contracts.document import Document, Outcome
 from contracts.errors import DecodeError, UnsupportedSchema
-from contracts.event import EVENT, Event
+from contracts.event import EVENT, Event, Unknown
 from contracts.job import Cancel, EvidenceJob, GenerateJob
 from contracts.query import Query
 
@@ -27,26 +33,53 @@ def encode(message: BaseModel) -> bytes:
     return message.model_dump_json(exclude_defaults=False).encode()
 
 
+class Version(NamedTuple):
+    """Of one schema: `query/1.2` is `Version("query", 1, 2)`."""
+
+    name: str
+    major: int
+    minor: int
+
+    @classmethod
+    def of(cls, schema: str) -> "Version | None":
+        found = _SCHEMA.match(schema)
+        return cls(found[1], int(found[2]), int(found[3] or 0)) if found else None
+
+
+_SCHEMA = re.compile(r"([a-z-]{1,40})/(\d{1,4})(?:\.(\d{1,4}))?\Z")
+
+
 def decode(kind: type[T], raw: bytes, *, schema: str | None = None) -> T:
     """Read one message.
 
     Raises:
-        UnsupportedSchema: `schema` is given and is not the one this release reads for `kind`.
+        UnsupportedSchema: `schema` is given and is not one that this release reads for `kind`.
         DecodeError: the body is not JSON or not of that shape; names the first offending field and value.
     """
-    expected = SCHEMAS[kind]
-    if schema is not None and schema != expected:
-        raise UnsupportedSchema(f"Af-Schema is {schema!r}; this release reads {expected!r}.", raw=raw)
+    ours = SCHEMAS[kind]
+    newer = schema not in (None, ours) and _is_newer(str(schema), ours, raw)
     try:
-        return kind.model_validate_json(raw)
+        return kind.model_validate_json(raw, extra="ignore" if newer else None)
     except ValidationError as error:
-        raise DecodeError(_describe(error, expected), raw=raw) from error
+        raise DecodeError(_describe(error, ours), raw=raw) from error
+
+
+def _is_newer(schema: str, ours: str, raw: bytes) -> bool:
+    """Whether fields may be there that this release does not know."""
+    found, known = Version.of(schema), Version.of(ours)
+    assert known is not None
+    if found is None or found[:2] != known[:2]:
+        raise UnsupportedSchema(f"Af-Schema is {schema[:60]!r}; this release reads {ours!r}.", raw=raw)
+    return found.minor > known.minor
 
 
 def decode_event(raw: bytes) -> Event:
+    """Read one event; fields and types that a newer release added do not disturb."""
     try:
-        return EVENT.validate_json(raw)
+        return EVENT.validate_json(raw, extra="ignore")
     except ValidationError as error:
+        if error.errors(include_url=False)[0]["type"] == "union_tag_invalid":
+            return Unknown.model_validate_json(raw)
         raise DecodeError(_describe(error, EVENT_SCHEMA), raw=raw) from error
 
 

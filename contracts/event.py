@@ -136,11 +136,20 @@ class Cancelled(_Event):
     reason: str = ""
 
 
-Event = Annotated[
+class Unknown(_Event):
+    """An event of a type that a newer release added: kept in its place, and passed on as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str
+
+
+KnownEvent = Annotated[
     Accepted | Routed | Evidence | Rows | Delta | Done | Failed | Cancelled, Field(discriminator="type")
 ]
 Terminal = Done | Failed | Cancelled
-EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+Event = KnownEvent | Unknown
+EVENT: TypeAdapter[KnownEvent] = TypeAdapter(KnownEvent)
 
 
 def is_terminal(event: Event) -> bool:
