@@ -16,9 +16,12 @@ import struct
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvicorn
+
+from loadgen.engine_journal import EngineNotes
 
 _Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[_Message]]
@@ -65,6 +68,7 @@ class OpenAIServer:
 
     options: ServerOptions = ServerOptions()
     tally: Tally = field(default_factory=Tally)
+    notes: EngineNotes | None = None
 
     async def __call__(self, scope: _Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -90,7 +94,7 @@ class OpenAIServer:
         elif path == "/embeddings":
             await _reply(send, self._embeddings(await _body(receive)))
         elif path == "/chat/completions":
-            await self._chat(await _body(receive), receive, send)
+            await self._noted_chat(scope, receive, send)
         else:
             raise Refused(404, f"no such path: {path}")
 
@@ -111,7 +115,19 @@ class OpenAIServer:
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "model": body.get("model", ""), "data": data, "usage": usage}
 
-    async def _chat(self, body: _Message, receive: Receive, send: Send) -> None:
+    async def _noted_chat(self, scope: _Message, receive: Receive, send: Send) -> None:
+        body = await _body(receive)
+        query_id = dict(scope["headers"]).get(b"x-request-id", b"").decode()
+        number = self.notes.begin(query_id) if self.notes is not None else 0
+        made = 0
+        try:
+            made = await self._chat(body, receive, send)
+        finally:
+            if self.notes is not None:
+                self.notes.end(number, query_id, tokens=made, aborted=not made)
+
+    async def _chat(self, body: _Message, receive: Receive, send: Send) -> int:
+        """The number of tokens that were sent, 0 when the client left."""
         self._check(body)
         tokens, prompt_tokens, cut = _answer(body, self.options)
         usage = {
@@ -127,9 +143,10 @@ class OpenAIServer:
             await asyncio.wait((playing, leaving), return_when=asyncio.FIRST_COMPLETED)
             if not playing.done():
                 self.tally.aborted += 1
-                return
+                return 0
             await playing
             self.tally.finished += 1
+            return len(tokens)
         finally:
             self.tally.in_flight -= 1
             for task in (playing, leaving):
@@ -278,6 +295,7 @@ def main() -> None:
     parser.add_argument("--context-tokens", type=int, default=defaults.context_tokens)
     parser.add_argument("--model", default=defaults.model)
     parser.add_argument("--api-key", default=defaults.api_key)
+    parser.add_argument("--journal", type=Path, help="folder for notes of each request's start and end")
     chosen = parser.parse_args()
     options = ServerOptions(
         first_token_s=chosen.first_token_ms / 1_000,
@@ -288,7 +306,8 @@ def main() -> None:
         model=chosen.model,
         api_key=chosen.api_key,
     )
-    uvicorn.run(OpenAIServer(options), host="127.0.0.1", port=chosen.port, log_level="warning")
+    notes = EngineNotes(chosen.journal) if chosen.journal is not None else None
+    uvicorn.run(OpenAIServer(options, notes=notes), host="127.0.0.1", port=chosen.port, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -122,15 +122,17 @@ class OpenAIEngine:
         body = json.dumps(_body(request, self.name, self._endpoint.continuation)).encode()
         self._in_flight += 1
         try:
-            async with self._free, self._open(body) as response:
+            async with self._free, self._open(body, request.request_id) as response:
                 async for piece in _pieces(response):
                     yield piece
         finally:
             self._in_flight -= 1
 
     @asynccontextmanager
-    async def _open(self, body: bytes) -> AsyncIterator[httpx.Response]:
+    async def _open(self, body: bytes, request_id: str) -> AsyncIterator[httpx.Response]:
         headers = {"Content-Type": "application/json"}
+        if request_id:
+            headers["X-Request-Id"] = request_id
         with _as_unavailable(self._endpoint.url):
             async with self._client.stream(
                 "POST", "/chat/completions", content=body, headers=headers

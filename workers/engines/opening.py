@@ -1,5 +1,6 @@
 """From settings to a started engine."""
 
+from workers.engines.journal import EngineJournal
 from workers.engines.llamacpp import LlamaCppEngine, shipped_model
 from workers.engines.openai import Endpoint, OpenAIEngine
 from workers.engines.port import Engine
@@ -61,4 +62,5 @@ def _simulated(settings: EngineSettings) -> SimulatedEngine:
         slots=settings.slot_count(),
         context_tokens=settings.context_tokens or 8_192,
         name=settings.model or "simulated",
+        journal=EngineJournal(settings.journal) if settings.journal is not None else None,
     )

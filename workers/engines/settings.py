@@ -49,5 +49,9 @@ class EngineSettings(BaseSettings):
         default=None, ge=1, description="tokens in one simulated piece at most; default: all that is due"
     )
 
+    journal: Path | None = Field(
+        default=None, description="folder in which the simulated engine notes each request's start and end"
+    )
+
     def slot_count(self) -> int:
         return self.slots or _SLOTS[self.kind]

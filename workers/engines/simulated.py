@@ -4,11 +4,13 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
 
 from contracts import Usage
 from contracts.errors import ContextOverflow
+from workers.engines.journal import EngineJournal
 from workers.engines.port import FinishReason, GenerationRequest, Message, Piece
 
 _WORD = re.compile(r"\s*\S+")
@@ -31,12 +33,19 @@ class SimulatedEngine:
     """The text follows from the prompt alone, so a continued answer equals an uninterrupted one."""
 
     def __init__(
-        self, timing: Timing, *, slots: int = 64, context_tokens: int = 8_192, name: str = "simulated"
+        self,
+        timing: Timing,
+        *,
+        slots: int = 64,
+        context_tokens: int = 8_192,
+        name: str = "simulated",
+        journal: EngineJournal | None = None,
     ) -> None:
         self.name = name
         self.slots = slots
         self.context_tokens = context_tokens
         self._timing = timing
+        self._journal = journal
         self._free = asyncio.Semaphore(slots)
         self._in_flight = 0
 
@@ -44,7 +53,8 @@ class SimulatedEngine:
         return None
 
     async def close(self) -> None:
-        return None
+        if self._journal is not None:
+            self._journal.close()
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())
@@ -66,8 +76,11 @@ class SimulatedEngine:
         self._in_flight += 1
         try:
             async with self._free:
-                async for piece in self._play(rest):
-                    yield piece
+                played = self._play(rest)
+                noted = played if self._journal is None else _noted(played, self._journal, request, len(rest))
+                async with aclosing(noted) as pieces:
+                    async for piece in pieces:
+                        yield piece
         finally:
             self._in_flight -= 1
         usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=len(rest))
@@ -90,6 +103,21 @@ class SimulatedEngine:
             upto = min(max(due, sent + 1), sent + at_most)
             yield Piece("".join(tokens[sent:upto]), tokens=upto - sent)
             sent = upto
+
+
+async def _noted(
+    played: AsyncGenerator[Piece, None], journal: EngineJournal, request: GenerationRequest, total: int
+) -> AsyncGenerator[Piece, None]:
+    """Writes down when the request took its slot and when it left it."""
+    number = journal.begin(request.request_id)
+    made = 0
+    try:
+        async with aclosing(played) as pieces:
+            async for piece in pieces:
+                made += piece.tokens
+                yield piece
+    finally:
+        journal.end(number, request.request_id, tokens=made, aborted=made < total)
 
 
 def _due(elapsed_s: float, interval_s: float, *, total: int) -> int:
