@@ -100,6 +100,11 @@ class Judge:
         """Queries that are not judged yet."""
         return len(self._open)
 
+    @property
+    def waiting_for_log(self) -> bool:
+        """Some query is not judged that is not a refused one: those are judged at the end of the run."""
+        return any(reading.outcome is not Outcome.REFUSED for reading in self._open.values())
+
     def hear(self, witness: Witness) -> None:
         self._open[witness.key] = _reading(witness)
 

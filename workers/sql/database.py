@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
 MAX_CELL_CHARS = 2_000
+APPLICATION = "askfleet-sql"
+MAX_NAME_BYTES = 63
+"""PostgreSQL cuts longer names."""
+CHECK_CLIENT_MS = 500
 _CONNECT_TIMEOUT_S = 5.0
 _UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
@@ -62,9 +66,16 @@ class Database:
     Cancelling the task that awaits `query` cancels the statement in PostgreSQL as well.
     """
 
-    def __init__(self, pool: "Pool", *, statement_timeout_s: float) -> None:
+    def __init__(self, pool: "Pool", *, statement_timeout_s: float, mark: str = "") -> None:
         self._pool = pool
         self._timeout_s = statement_timeout_s
+        self._mark = mark
+
+    def marked(self, query_id: str) -> Self:
+        """The same pool; `pg_stat_activity.application_name` says whose statements its are."""
+        return type(self)(
+            self._pool, statement_timeout_s=self._timeout_s, mark=f"{APPLICATION}:{query_id}"[:MAX_NAME_BYTES]
+        )
 
     @classmethod
     async def connect(cls, dsn: str, *, statement_timeout_s: float = 5.0, pool_size: int = 8) -> Self:
@@ -88,7 +99,9 @@ class Database:
                     "idle_in_transaction_session_timeout": str(int((statement_timeout_s + 10) * 1_000)),
                     "standard_conforming_strings": "on",
                     "jit": "off",
-                    "application_name": "askfleet-sql",
+                    "application_name": APPLICATION,
+                    # The statement of a worker that was killed ends within a second, not at its timeout.
+                    "client_connection_check_interval": str(CHECK_CLIENT_MS),
                 },
             )
         except _REJECTED as error:
@@ -114,7 +127,7 @@ class Database:
             ):
                 # SET and not set_config(): the reader role may be denied that function, so that no
                 # statement can speak in another tenant's name.
-                await connection.execute(f"set local af.tenant = {quote_literal(tenant)}")
+                await connection.execute(self._in_the_name_of(tenant))
                 yield connection
         except asyncpg.QueryCanceledError as error:
             raise StatementTimeout(f"The statement was stopped after {self._timeout_s:g} s.") from error
@@ -126,6 +139,11 @@ class Database:
             raise DependencyUnavailable("The database did not answer in time.") from error
         except asyncpg.PostgresError as error:
             raise StatementFailed(f"The database says: {error}.") from error
+
+    def _in_the_name_of(self, tenant: str) -> str:
+        """One round trip sets the tenant and, where there is one, the mark."""
+        named = f"set local af.tenant = {quote_literal(tenant)}"
+        return f"{named}; set local application_name = {quote_literal(self._mark)}" if self._mark else named
 
     async def query(self, statement: str, *, row_limit: int, tenant: str = "") -> Result:
         """Run a statement that the guard let through.

@@ -23,6 +23,7 @@ async def handle(
     in a READ ONLY transaction, so a second run changes nothing; its rows may differ if the data has
     changed, and the answer log keeps the first ones.
     """
+    marked = database.marked(job.query_id)
     return await answer(
-        job.question, database=database, index=index, engine=engine, tenant=tenant, row_limit=row_limit
+        job.question, database=marked, index=index, engine=engine, tenant=tenant, row_limit=row_limit
     )
