@@ -1,19 +1,26 @@
 """An answer as it happens: live events from NATS, healed by index from the log, for any number of readers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, Callable
 
 import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
 
 from bus import subjects
-from bus.answer_log import read_log
 from bus.connection import Bus
-from contracts import Event, decode_event, is_terminal
-from contracts.errors import AskfleetError
+from bus.entry import Entry, read_entry
+from bus.replay import Replay
+from bus.subjects import AnswerKey
+from contracts import Event
+from contracts.errors import AskfleetError, DependencyUnavailable
 
 log = structlog.get_logger(__name__)
+
+SEQUENCE = "Nats-Sequence"
+"""Which message of the stream it is that the server repeats."""
 
 
 class AnswerFeed:
@@ -24,25 +31,35 @@ class AnswerFeed:
     so what a fenced worker tried to say never arrives here.
     """
 
-    def __init__(self, bus: Bus, tenant: str, query_id: str) -> None:
+    def __init__(
+        self, bus: Bus, key: AnswerKey, replay: Replay, *, on_end: Callable[[], object] | None = None
+    ) -> None:
         self._bus = bus
-        self.tenant = tenant
-        self.query_id = query_id
-        self.events: list[Event] = []
+        self._replay = replay
+        self._on_end = on_end
+        self.key = key
+        self.entries: list[Entry] = []
         self.heard_at = asyncio.get_running_loop().time()
         self._subscription: Subscription | None = None
         self._changed = asyncio.Event()
         self._healing: asyncio.Task[None] | None = None
-        self._first_sequence = 1
+        self._sequence = 0
 
     @property
     def ended(self) -> bool:
-        return bool(self.events) and is_terminal(self.events[-1])
+        return bool(self.entries) and self.entries[-1].terminal
 
-    async def open(self) -> "AnswerFeed":
-        subject = subjects.live(self.tenant, self.query_id)
-        self._subscription = await self._bus.nc.subscribe(subject, cb=self._receive)
-        return self
+    @property
+    def events(self) -> list[Event]:
+        return [entry.event for entry in self.entries]
+
+    async def open(self) -> None:
+        """Raises DependencyUnavailable."""
+        subject = subjects.live(*self.key)
+        try:
+            self._subscription = await self._bus.nc.subscribe(subject, cb=self._receive)
+        except (NatsError, OSError) as error:
+            raise DependencyUnavailable(f"Can't listen to {subject}: {error!r}.") from error
 
     async def close(self) -> None:
         """Stop listening; readers keep what there is."""
@@ -50,23 +67,24 @@ class AnswerFeed:
             self._healing.cancel()
         if self._subscription is not None:
             subscription, self._subscription = self._subscription, None
-            await subscription.unsubscribe()
+            with contextlib.suppress(NatsError, OSError):
+                await subscription.unsubscribe()
         self._announce()
 
     async def catch_up(self) -> None:
         """Take over what the log holds beyond the events in memory."""
-        state = await read_log(self._bus, self.tenant, self.query_id, from_sequence=self._first_sequence)
-        self._first_sequence = state.first_sequence or self._first_sequence
-        for event in state.events:
-            self._add(event)
+        stretch = await self._replay.read(self.key, from_sequence=self._sequence + 1)
+        for entry in stretch.entries:
+            self._add(entry)
+        self._sequence = max(self._sequence, stretch.last_sequence)
         self._announce()
 
-    async def follow(self, *, after: int = 0) -> AsyncIterator[list[Event]]:
+    async def follow(self, *, after: int = 0) -> AsyncGenerator[list[Entry], None]:
         """Events with an index above `after`, in order, as they come; ends after the terminal or `close`."""
         position = after
         while True:
             changed = self._changed
-            fresh = self.events[position:]
+            fresh = self.entries[position:]
             if fresh:
                 position += len(fresh)
                 yield fresh
@@ -77,9 +95,10 @@ class AnswerFeed:
 
     async def _receive(self, message: Msg) -> None:
         self.heard_at = asyncio.get_running_loop().time()
-        event = decode_event(message.data)
-        if event.index <= len(self.events) + 1:
-            if self._add(event):
+        entry = read_entry(message.data)
+        if entry.number <= len(self.entries) + 1:
+            if self._add(entry):
+                self._sequence = int((message.headers or {}).get(SEQUENCE, self._sequence))
                 self._announce()
         elif self._healing is None or self._healing.done():
             self._healing = asyncio.create_task(self._heal())
@@ -90,10 +109,12 @@ class AnswerFeed:
         except AskfleetError as error:
             log.warning("a gap stays until the next event", action="heal_failed", error=str(error))
 
-    def _add(self, event: Event) -> bool:
-        if self.ended or event.index != len(self.events) + 1:
+    def _add(self, entry: Entry) -> bool:
+        if self.ended or entry.number != len(self.entries) + 1:
             return False
-        self.events.append(event)
+        self.entries.append(entry)
+        if entry.terminal and self._on_end is not None:
+            self._on_end()
         return True
 
     def _announce(self) -> None:

@@ -4,7 +4,10 @@ AskfleetError
 ├── TransientError              nak with a growing delay; permanent after max_deliver - 1 attempts
 │   ├── DependencyUnavailable   a database, vector store or engine does not answer
 │   ├── PermissionDenied        NATS denies this process a subject; other credentials may hold the right
-│   └── QueueFull               the stream refused the publish; over HTTP 429 with Retry-After
+│   └── Refused                 nothing was stored; come again after `retry_after_s`
+│       ├── QueueFull           the stream refused the publish; over HTTP 429 with Retry-After
+│       ├── RateLimited         over HTTP only: 429, the key's own limit is reached
+│       └── Draining            over HTTP only: 503, this replica is about to stop
 ├── PermanentError              failed on the log, a copy in the DLQ, term
 │   ├── DecodeError             the body is not what its schema says
 │   ├── UnsupportedSchema       a schema version that this release does not know
@@ -89,14 +92,33 @@ class PermissionDenied(TransientError):
     remedy = "Use the credentials of the role that may do it; docs/security.md lists the roles."
 
 
-class QueueFull(TransientError):
+class Refused(TransientError):
+    """Nothing was stored; `retry_after_s` says when it may go better."""
+
+    code = "refused"
+    title = "Not now"
+
+    def __init__(self, detail: str, *, retry_after_s: float = 5.0, remedy: str | None = None) -> None:
+        super().__init__(detail, remedy=remedy or f"Send it again in {retry_after_s:.0f} s.")
+        self.retry_after_s = retry_after_s
+
+
+class QueueFull(Refused):
     code = "queue-full"
     title = "The queue is full"
     status = 429
 
-    def __init__(self, detail: str, *, retry_after_s: float = 5.0) -> None:
-        super().__init__(detail, remedy=f"Send it again in {retry_after_s:.0f} s.")
-        self.retry_after_s = retry_after_s
+
+class RateLimited(Refused):
+    code = "rate-limited"
+    title = "The limit of this API key is reached"
+    status = 429
+
+
+class Draining(Refused):
+    code = "draining"
+    title = "This replica is about to stop"
+    status = 503
 
 
 class PermanentError(AskfleetError):

@@ -18,12 +18,9 @@ from bus.settings import BusSettings
 from bus.testing import NatsServer, eventually
 from bus.topology import ROUTE
 from contracts import Accepted, Citation, Delta, Done, Query, Usage, decode
-from workers.bridge.answers import Answers
-from workers.bridge.api import Door
-from workers.bridge.app import build_app
+from workers.bridge.app import serve_bridge
 from workers.bridge.settings import BridgeSettings
-from workers.shell.http import serve
-from workers.shell.tenants import Tenants, key_digest
+from workers.shell.tenants import key_digest
 
 ACME = {"authorization": "Bearer key-of-acme"}
 OTHER = {"authorization": "Bearer key-of-other"}
@@ -63,18 +60,13 @@ async def bridge(bus: Bus, tmp_path: Path, **options: float) -> AsyncIterator[ht
     tenants = tmp_path / "tenants.yaml"
     keys = {name: {"keys": [key_digest(f"key-of-{name}")]} for name in ("acme", "other")}
     tenants.write_text(yaml.safe_dump({"tenants": keys}))
-    settings = BridgeSettings(nats_url=bus.settings.nats_url, **options)  # type: ignore[arg-type]
-    answers = Answers(bus, settings)
-    sweeping = asyncio.create_task(answers.sweep_forever())
-    app = build_app(Door(answers, settings, Tenants.load(tenants)), lambda: {"nats": True})
+    options = {"drain_grace_s": 0.0, **options}
+    settings = BridgeSettings(nats_url=bus.settings.nats_url, tenants_file=tenants, **options)  # type: ignore[arg-type]
     async with (
-        serve(app, host="127.0.0.1", port=0) as port,
+        serve_bridge(bus, settings) as (port, _),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=ACME, timeout=20) as client,
     ):
         yield client
-    sweeping.cancel()
-    await asyncio.gather(sweeping, return_exceptions=True)
-    await answers.close()
 
 
 @pytest.fixture

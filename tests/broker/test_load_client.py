@@ -16,12 +16,8 @@ from bus.topology import ROUTE
 from contracts import Accepted, Done, Query
 from loadgen.clients import Ask, Crowd, Door, closed_loop, publish_steadily
 from loadgen.sse import Connection
-from workers.bridge.answers import Answers
-from workers.bridge.api import Door as BridgeDoor
-from workers.bridge.app import build_app
+from workers.bridge.app import serve_bridge
 from workers.bridge.settings import BridgeSettings
-from workers.shell.http import serve
-from workers.shell.tenants import Tenants
 
 WORDS = [f"word{number} " for number in range(20)]
 
@@ -30,11 +26,8 @@ WORDS = [f"word{number} " for number in range(20)]
 async def door(bus: Bus) -> AsyncIterator[Door]:
     """A bridge for one tenant, `default`, without keys."""
     settings = BridgeSettings(nats_url=bus.settings.nats_url)
-    answers = Answers(bus, settings)
-    app = build_app(BridgeDoor(answers, settings, Tenants.load(None)), lambda: {"nats": True})
-    async with serve(app, host="127.0.0.1", port=0) as port:
+    async with serve_bridge(bus, settings) as (port, _):
         yield Door("127.0.0.1", port)
-    await answers.close()
 
 
 @pytest.fixture

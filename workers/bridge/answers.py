@@ -2,38 +2,52 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
-from bus.answer_log import AnswerWriter
-from bus.asking import cancel_query, publish_query
+from bus.asking import cancel_query, find_waiting, publish_query
 from bus.connection import Bus
-from bus.envelope import now_ms
 from bus.feed import AnswerFeed
-from contracts import Event, Failed, Query
-from contracts.errors import AnswerEnded, AnswerNotFound, AskfleetError, DeadlineExceeded
+from bus.replay import Replay
+from bus.subjects import AnswerKey
+from contracts import Accepted, Query
+from contracts.errors import AnswerNotFound
 from workers.bridge.settings import BridgeSettings
 
 log = structlog.get_logger(__name__)
 
-SWEEP_S = 1.0
-DEADLINE_GRACE_S = 2.0
-"""Workers say themselves that a deadline has passed; the bridge does it where none is there to say it."""
+
+@dataclass(frozen=True)
+class Question:
+    """What a client asks. `named`: the id is the client's own, so it may have been asked before."""
+
+    query: Query
+    deadline: int
+    trace_parent: str
+    abandon_s: float
+    named: bool = False
 
 
 @dataclass
 class Held:
-    """One answer in memory. Times are of the monotonic clock, in seconds."""
+    """One answer in memory. Times are of the monotonic clock, in seconds; `deadline` is in epoch ms."""
 
+    key: AnswerKey
     feed: AnswerFeed
+    on_end: Callable[[], None]
     deadline: int = 0
     readers: int = 0
-    unread_since: float = 0.0
+    unread_since: float = field(default_factory=time.monotonic)
     ended_at: float = 0.0
     cancel_when_unread_s: float | None = None
+    opening: "asyncio.Task[None] | None" = None
+
+
+Begin = Callable[[Held], Awaitable[None]]
 
 
 class Answers:
@@ -42,128 +56,153 @@ class Answers:
     def __init__(self, bus: Bus, settings: BridgeSettings) -> None:
         self._bus = bus
         self._settings = settings
-        self._held: dict[tuple[str, str], Held] = {}
-        self._reconnects = bus.nc.stats["reconnects"]
+        self._replay = Replay(bus)
+        self._held: dict[AnswerKey, Held] = {}
+        self._reading = 0
+        self._unread = asyncio.Event()
+        self._unread.set()
+        self.draining = False
+
+    @property
+    def held(self) -> list[Held]:
+        return list(self._held.values())
 
     async def ask(
-        self, tenant: str, query: Query, *, deadline: int, trace_parent: str, abandon_s: float
-    ) -> None:
-        """Listen first, then publish: no event can be missed and none is read from the store."""
-        key = (tenant, query.id)
-        known = self._held.get(key)
-        held = known or Held(await AnswerFeed(self._bus, *key).open(), unread_since=time.monotonic())
-        held.deadline, held.cancel_when_unread_s = deadline, abandon_s
-        self._held[key] = held
-        try:
-            await publish_query(self._bus, tenant, query, deadline=deadline, trace_parent=trace_parent)
-        except AskfleetError:
-            if known is None:
-                await self._drop(key)
-            raise
+        self, tenant: str, question: Question, *, on_end: Callable[[], None] = lambda: None
+    ) -> Held:
+        """Listen first, then publish: no event can be missed and none is read from the store.
 
-    async def resume(self, tenant: str, query_id: str) -> None:
+        What has been asked under the same id is not asked again, as long as its log is kept.
+
+        Args:
+            on_end: called once, when the answer has ended, also when it was asked before.
+
+        Raises:
+            QueueFull: nothing was stored, and nothing is held.
+        """
+        key = AnswerKey(tenant, question.query.id)
+        while True:
+            try:
+                held = await self._join(key, partial(self._publish, question=question), on_end)
+                break
+            except AnswerNotFound:
+                continue  # a read that came before the question found nothing
+        if held.on_end is not on_end:
+            on_end()
+        held.cancel_when_unread_s = question.abandon_s
+        return held
+
+    async def resume(self, tenant: str, query_id: str) -> Held:
         """Make an answer readable that another replica, or another service, asked for.
 
         Raises:
-            AnswerNotFound: nothing is on its log.
+            AnswerNotFound: nothing is on its log, and no such query waits for a router.
         """
-        key = (tenant, query_id)
-        if key in self._held:
-            return
-        feed = await AnswerFeed(self._bus, tenant, query_id).open()
-        try:
-            await feed.catch_up()
-            if not feed.events:
-                raise AnswerNotFound(f"There is no answer {query_id!r}.")
-        except AskfleetError:
-            await feed.close()
-            raise
-        if key in self._held:
-            await feed.close()
-            return
-        self._held[key] = Held(feed, unread_since=time.monotonic())
+        return await self._join(AnswerKey(tenant, query_id), self._find, lambda: None)
 
     @asynccontextmanager
-    async def read(self, tenant: str, query_id: str) -> AsyncIterator[AnswerFeed]:
+    async def read(self, held: Held) -> AsyncIterator[AnswerFeed]:
         """A reader's hold on an answer: it is neither dropped nor counted as abandoned meanwhile."""
-        held = self._held[(tenant, query_id)]
         held.readers += 1
+        self._reading += 1
+        self._unread.clear()
         try:
             yield held.feed
         finally:
             held.readers -= 1
             held.unread_since = time.monotonic()
+            self._reading -= 1
+            if self._reading == 0:
+                self._unread.set()
 
-    def seen(self, tenant: str, query_id: str) -> list[Event]:
-        """The events in memory by now."""
-        return self._held[(tenant, query_id)].feed.events
+    async def cancel(self, held: Held) -> None:
+        """Raises AnswerEnded."""
+        await cancel_query(self._bus, *held.key, waiting=True)
 
-    async def events(
-        self, tenant: str, query_id: str, *, after: int = 0
-    ) -> AsyncGenerator[list[Event], None]:
-        async with self.read(tenant, query_id) as feed:
-            async for events in feed.follow(after=after):
-                yield events
+    async def drop(self, held: Held) -> None:
+        if self._held.get(held.key) is held:
+            del self._held[held.key]
+        held.on_end()
+        await held.feed.close()
 
-    async def cancel(self, tenant: str, query_id: str) -> None:
-        """Raises AnswerNotFound or AnswerEnded."""
-        await cancel_query(self._bus, tenant, query_id)
-
-    async def sweep_forever(self) -> None:
-        """Heals silent answers, ends expired and abandoned ones, forgets those that ended."""
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            reconnected = self._bus.nc.stats["reconnects"] != self._reconnects
-            self._reconnects = self._bus.nc.stats["reconnects"]
-            for key, held in list(self._held.items()):
-                try:
-                    await self._sweep(key, held, heal=reconnected)
-                except AskfleetError as error:
-                    log.warning("could not look after an answer", action="sweep_failed", error=str(error))
+    async def drain(self, grace_s: float) -> None:
+        """Let readers come to the end; after `grace_s` seconds cut them, after a whole event."""
+        self.draining = True
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._unread.wait()
+        except TimeoutError:
+            log.info("streams are cut; clients resume elsewhere", action="cut", streams=self._reading)
+        await self.close()
 
     async def close(self) -> None:
-        for key in list(self._held):
-            await self._drop(key)
+        for held in self.held:
+            await self.drop(held)
+        await self._replay.close()
 
-    async def _sweep(self, key: tuple[str, str], held: Held, *, heal: bool) -> None:
-        now = time.monotonic()
-        if held.feed.ended:
-            held.ended_at = held.ended_at or now
-            if held.readers == 0 and now - held.ended_at > self._settings.linger_s:
-                await self._drop(key)
-            return
-        silent_s = asyncio.get_running_loop().time() - held.feed.heard_at
-        if heal or silent_s > self._settings.heal_idle_s:
-            held.feed.heard_at = asyncio.get_running_loop().time()
-            await held.feed.catch_up()
-        if held.deadline and now_ms() > held.deadline + DEADLINE_GRACE_S * 1000:
-            await self._expire(key, held)
-        elif held.readers == 0 and self._abandoned(held, now):
-            await self._abandon(key)
+    async def _join(self, key: AnswerKey, begin: Begin, on_end: Callable[[], None]) -> Held:
+        """The answer in memory, or one that `begin` opens; who comes meanwhile waits for the same."""
+        held = self._held.get(key)
+        if held is None:
+            held = Held(key, AnswerFeed(self._bus, key, self._replay, on_end=on_end), on_end)
+            self._held[key] = held
+            held.opening = asyncio.create_task(self._open(held, begin))
+            held.opening.add_done_callback(_mark_retrieved)
+        held.unread_since = time.monotonic()
+        if held.opening is not None:
+            await asyncio.shield(held.opening)
+        return held
 
-    def _abandoned(self, held: Held, now: float) -> bool:
-        limit_s = held.cancel_when_unread_s
-        return limit_s is not None and now - held.unread_since > limit_s
-
-    async def _abandon(self, key: tuple[str, str]) -> None:
-        log.info("nobody reads this answer; cancelling it", action="abandoned", query_id=key[1])
+    async def _open(self, held: Held, begin: Begin) -> None:
+        opened = False
         try:
-            await cancel_query(self._bus, *key)
-        except (AnswerEnded, AnswerNotFound):
-            return
+            await held.feed.open()
+            await begin(held)
+            opened = True
+        finally:
+            held.opening = None
+            if not opened:
+                await self.drop(held)
 
-    async def _expire(self, key: tuple[str, str], held: Held) -> None:
-        problem = DeadlineExceeded(
-            f"The deadline {held.deadline} passed and no worker had answered."
-        ).problem()
-        writer = AnswerWriter(self._bus, *key)
-        held.deadline = 0
-        try:
-            await writer.append_once(Failed(problem=problem))
-        except AnswerEnded:
+    async def _publish(self, held: Held, *, question: Question) -> None:
+        if question.named:
             await held.feed.catch_up()
+            if held.feed.entries:
+                held.deadline = _deadline_of(held)
+                return
+        held.deadline = question.deadline
+        tenant, _ = held.key
+        is_new = await publish_query(
+            self._bus,
+            tenant,
+            question.query,
+            deadline=question.deadline,
+            trace_parent=question.trace_parent,
+        )
+        if not is_new:
+            await held.feed.catch_up()
+            held.deadline = _deadline_of(held) or held.deadline
 
-    async def _drop(self, key: tuple[str, str]) -> None:
-        held = self._held.pop(key, None)
-        if held is not None:
-            await held.feed.close()
+    async def _find(self, held: Held) -> None:
+        await held.feed.catch_up()
+        if not held.feed.entries:
+            waiting = await find_waiting(self._bus, *held.key)
+            if waiting is not None:
+                held.deadline = waiting.deadline
+                return
+            await held.feed.catch_up()
+        if not held.feed.entries:
+            raise AnswerNotFound(f"There is no answer {held.key.query_id!r}.")
+        held.deadline = _deadline_of(held)
+
+
+def _deadline_of(held: Held) -> int:
+    """As the router has accepted it; 0 where another event came first."""
+    first = held.feed.entries[0].event if held.feed.entries else None
+    return first.deadline if isinstance(first, Accepted) else 0
+
+
+def _mark_retrieved(task: "asyncio.Task[None]") -> None:
+    """So that an error is no news where all that waited for it have gone."""
+    if not task.cancelled():
+        task.exception()

@@ -1,23 +1,34 @@
 """askfleet's own API: ask, read, resume, cancel."""
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response
 
-from contracts.errors import AnswerEnded, InvalidQuery
-from workers.bridge.answers import Answers
+from contracts.errors import AnswerEnded, Draining, InvalidQuery, QueueFull
+from workers.bridge.answers import Answers, Held, Question
+from workers.bridge.limits import Gate
+from workers.bridge.pressure import Pressure
 from workers.bridge.problems import response as problem_response
-from workers.bridge.requests import AskRequest, deadline_of, tenant_of, trace_parent_of
+from workers.bridge.requests import AskRequest, caller_of, deadline_of, trace_parent_of
 from workers.bridge.settings import BridgeSettings
 from workers.bridge.snapshot import Snapshot, snapshot
-from workers.bridge.sse import EventStream, frame
-from workers.shell.tenants import Tenants
+from workers.bridge.sse import EventStream, pieces, resume_elsewhere
+from workers.shell.tenants import Caller, Tenants
 
 EVENT_STREAM = "text/event-stream"
+DRAINING_RETRY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question that is on its way; `headers` go with the response."""
+
+    held: Held
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -27,28 +38,67 @@ class Door:
     answers: Answers
     settings: BridgeSettings
     tenants: Tenants
+    gate: Gate
+    pressure: Pressure
 
-    def stream(self, tenant: str, query_id: str, *, after: int) -> EventStream:
+    async def ask(self, caller: Caller, question: Question, *, openai: bool = False) -> Asked:
+        """Within the caller's limits.
+
+        Raises:
+            Refused: nothing of the question is left anywhere; says when to come again.
+        """
+        self.check_open()
+        admission = self.gate.admit(caller, openai=openai)
+        release = admission.slot.release
+        try:
+            held = await self.answers.ask(caller.tenant, question, on_end=release)
+        except QueueFull as error:
+            release()
+            raise QueueFull(error.detail, retry_after_s=self.pressure.refused()) from error
+        except BaseException:
+            release()
+            raise
+        return Asked(held, {"af-query-id": question.query.id, **admission.headers})
+
+    def check_open(self) -> None:
+        """Raises Draining."""
+        if self.answers.draining:
+            raise Draining("This replica takes no more requests.", retry_after_s=DRAINING_RETRY_S)
+
+    def stream(self, held: Held, *, after: int, headers: Mapping[str, str]) -> EventStream:
         return EventStream(
-            self._frames(tenant, query_id, after),
-            keep_alive_s=self.settings.keep_alive_s,
-            headers={"af-query-id": query_id},
+            self._frames(held, after), keep_alive_s=self.settings.keep_alive_s, headers=dict(headers)
         )
 
-    async def whole(self, tenant: str, query_id: str) -> Snapshot:
-        """The answer once it has ended."""
-        async for _ in self.answers.events(tenant, query_id):
-            pass
-        return self.now(tenant, query_id)
+    async def whole(self, held: Held) -> Snapshot:
+        """The answer once it has ended.
 
-    def now(self, tenant: str, query_id: str) -> Snapshot:
-        return snapshot(query_id, self.answers.seen(tenant, query_id))
+        Raises:
+            Draining: this replica stops before that.
+        """
+        async with self.answers.read(held) as feed:
+            async for _ in feed.follow():
+                pass
+        if not feed.ended:
+            raise Draining(
+                f"This replica stops, and the answer {held.key.query_id!r} has not ended.",
+                retry_after_s=DRAINING_RETRY_S,
+                remedy=f"Read it at /v1/answers/{held.key.query_id}; it goes on.",
+            )
+        return now(held)
 
-    async def _frames(self, tenant: str, query_id: str, after: int) -> AsyncGenerator[bytes, None]:
-        events = self.answers.events(tenant, query_id, after=after)
-        async with contextlib.aclosing(events):
-            async for batch in events:
-                yield b"".join(map(frame, batch))
+    async def _frames(self, held: Held, after: int) -> AsyncGenerator[bytes, None]:
+        async with self.answers.read(held) as feed:
+            async for entries in feed.follow(after=after):
+                for piece in pieces(entries):
+                    yield piece
+        if not feed.ended:
+            yield resume_elsewhere()
+
+
+def now(held: Held) -> Snapshot:
+    """The answer as far as it has come."""
+    return snapshot(held.key.query_id, held.feed.events)
 
 
 def install(app: FastAPI, door: Door) -> None:
@@ -57,20 +107,19 @@ def install(app: FastAPI, door: Door) -> None:
     @routes.post("/ask", response_model=Snapshot, summary="Ask a question")
     async def ask(request: Request, body: AskRequest, accept: Annotated[str, Header()] = "") -> Response:
         """Server-sent events where asked for (`Accept: text/event-stream` or `"stream": true`), else JSON."""
-        tenant = tenant_of(request, door.tenants)
-        query = body.query()
-        deadline = deadline_of(request, body.deadline_s, door.settings)
-        await door.answers.ask(
-            tenant,
-            query,
-            deadline=deadline,
+        caller = caller_of(request, door.tenants)
+        question = Question(
+            body.query(),
+            deadline=deadline_of(request, body.deadline_s, door.settings),
             trace_parent=trace_parent_of(request),
             abandon_s=door.settings.abandon_s,
+            named=body.id is not None,
         )
+        asked = await door.ask(caller, question)
         streams = body.stream if body.stream is not None else EVENT_STREAM in accept
         if streams:
-            return door.stream(tenant, query.id, after=0)
-        return _answer(await door.whole(tenant, query.id), request)
+            return door.stream(asked.held, after=0, headers=asked.headers)
+        return _answer(await door.whole(asked.held), request, asked.headers)
 
     @routes.get("/answers/{query_id}", response_model=Snapshot, summary="Read or resume an answer")
     async def read(
@@ -80,28 +129,32 @@ def install(app: FastAPI, door: Door) -> None:
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> Response:
         """As server-sent events after `Last-Event-ID`, or as JSON: what the log says by now."""
-        tenant = tenant_of(request, door.tenants)
-        await door.answers.resume(tenant, query_id)
-        if EVENT_STREAM in accept:
-            return door.stream(tenant, query_id, after=_index(last_event_id))
-        return JSONResponse(door.now(tenant, query_id).model_dump(mode="json"))
+        tenant = caller_of(request, door.tenants).tenant
+        after = _index(last_event_id)
+        streams = EVENT_STREAM in accept
+        if streams:
+            door.check_open()
+        held = await door.answers.resume(tenant, query_id)
+        if streams:
+            return door.stream(held, after=after, headers={"af-query-id": query_id})
+        return JSONResponse(now(held).model_dump(mode="json"))
 
     @routes.delete("/answers/{query_id}", response_model=Snapshot, summary="Cancel an answer")
     async def cancel(request: Request, query_id: str) -> Response:
         """Stops the work on it at once. An answer that has ended stays as it is."""
-        tenant = tenant_of(request, door.tenants)
-        await door.answers.resume(tenant, query_id)
+        tenant = caller_of(request, door.tenants).tenant
+        held = await door.answers.resume(tenant, query_id)
         with contextlib.suppress(AnswerEnded):
-            await door.answers.cancel(tenant, query_id)
-        return JSONResponse((await door.whole(tenant, query_id)).model_dump(mode="json"))
+            await door.answers.cancel(held)
+        return JSONResponse((await door.whole(held)).model_dump(mode="json"))
 
     app.include_router(routes)
 
 
-def _answer(found: Snapshot, request: Request) -> Response:
+def _answer(found: Snapshot, request: Request, headers: Mapping[str, str]) -> Response:
     if found.problem is not None:
-        return problem_response(found.problem, request.url.path)
-    return JSONResponse(found.model_dump(mode="json"), headers={"af-query-id": found.id})
+        return problem_response(found.problem, request.url.path, headers=headers)
+    return JSONResponse(found.model_dump(mode="json"), headers=dict(headers))
 
 
 def _index(last_event_id: str | None) -> int:

@@ -1,7 +1,7 @@
 """The bridge as an ASGI app and as a worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,10 @@ from bus.connection import Bus
 from workers.bridge import api, openai, problems
 from workers.bridge.answers import Answers
 from workers.bridge.api import Door
-from workers.bridge.requests import MAX_BODY_BYTES
+from workers.bridge.bodies import limit_body
+from workers.bridge.care import Care
+from workers.bridge.limits import Gate
+from workers.bridge.pressure import Pressure
 from workers.bridge.settings import BridgeSettings
 from workers.shell.http import Ready, probe, serve
 from workers.shell.process import Open
@@ -39,38 +42,44 @@ def build_app(door: Door, ready: Ready) -> Any:
     return limit_body(app)
 
 
-def limit_body(app: Any) -> Any:
-    """Refuses a body over the limit by its stated length, before it is read."""
+@asynccontextmanager
+async def serve_bridge(bus: Bus, settings: BridgeSettings) -> AsyncIterator[tuple[int, Ready]]:
+    """The whole bridge while the context is open; yields its port. At the end it drains.
 
-    async def limited(
-        scope: MutableMapping[str, Any], receive: Any, send: Callable[[Any], Awaitable[None]]
-    ) -> None:
-        stated = dict(scope.get("headers", ())).get(b"content-length", b"0")
-        if scope["type"] == "http" and stated.isdigit() and int(stated) > MAX_BODY_BYTES:
-            answer = problems.response(problems.body_too_large(int(stated), MAX_BODY_BYTES), scope["path"])
-            await answer(scope, receive, send)
-            return
-        await app(scope, receive, send)
+    While it drains it still listens: a load balancer reads /readyz, and clients are told to go elsewhere.
+    """
+    answers = Answers(bus, settings)
+    care = Care(bus, settings, answers)
+    pressure = Pressure(bus, replicas=settings.bridge_replicas)
+    door = Door(answers, settings, Tenants.load(settings.tenants_file), Gate(settings), pressure)
+    tasks = [asyncio.create_task(care.sweep_forever()), asyncio.create_task(care.heal_forever())]
 
-    return limited
+    def ready() -> dict[str, bool]:
+        caring = not any(task.done() for task in tasks)
+        return {"nats": bus.nc.is_connected, "sweeping": caring, "accepting": not answers.draining}
+
+    try:
+        async with serve(
+            build_app(door, ready),
+            host=settings.http_host,
+            port=settings.http_port,
+            slow_reader_s=settings.slow_reader_s,
+        ) as port:
+            yield port, ready
+            await answers.drain(settings.drain_grace_s)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await pressure.close()
+        await answers.close()
 
 
 def make(settings: BridgeSettings) -> Open:
     @asynccontextmanager
     async def open_bridge(bus: Bus) -> AsyncIterator[Ready]:
-        answers = Answers(bus, settings)
-        sweeping = asyncio.create_task(answers.sweep_forever())
-
-        def ready() -> dict[str, bool]:
-            return {"nats": bus.nc.is_connected, "sweeping": not sweeping.done()}
-
-        door = Door(answers, settings, Tenants.load(settings.tenants_file))
-        app = build_app(door, ready)
-        async with serve(app, host=settings.http_host, port=settings.http_port) as port:
+        async with serve_bridge(bus, settings) as (port, ready):
             log.info("the bridge is open", action="listening", port=port)
             yield ready
-        sweeping.cancel()
-        await asyncio.gather(sweeping, return_exceptions=True)
-        await answers.close()
 
     return open_bridge

@@ -4,6 +4,7 @@ The last user message is the question, earlier user and assistant messages are t
 messages are not passed on: the platform's own prompt stands. Sources come in the extra field `sources`.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import AsyncGenerator
@@ -14,16 +15,18 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts import Cancelled, Delta, Done, Event, Failed, Query, Turn
-from contracts.errors import AskfleetError, InvalidQuery
+from contracts.errors import AskfleetError, Draining, InvalidQuery
 from contracts.query import MAX_HISTORY_TURNS, MAX_QUESTION_CHARS
 from workers.bridge import problems
-from workers.bridge.api import Door
-from workers.bridge.requests import deadline_of, new_id, tenant_of, trace_parent_of
+from workers.bridge.answers import Held, Question
+from workers.bridge.api import Asked, Door
+from workers.bridge.requests import caller_of, deadline_of, new_id, trace_parent_of
 from workers.bridge.snapshot import Snapshot, snapshot
 from workers.bridge.sse import EventStream
 
 DEFAULT_MODEL = "askfleet"
 LONGEST_TURN = 32_000
+DELTA = Delta.model_fields["type"].default
 
 
 class Part(BaseModel):
@@ -91,7 +94,7 @@ def install(app: FastAPI, door: Door) -> None:
 
     @routes.get("/models", summary="List the models")
     async def list_models(request: Request) -> dict[str, Any]:
-        tenant_of(request, door.tenants)
+        caller_of(request, door.tenants)
         return {
             "object": "list",
             "data": [
@@ -101,69 +104,73 @@ def install(app: FastAPI, door: Door) -> None:
 
     @routes.post("/chat/completions", summary="Answer the last message of a conversation")
     async def complete(request: Request, body: ChatRequest) -> Response:
-        tenant = tenant_of(request, door.tenants)
+        caller = caller_of(request, door.tenants)
         if body.model not in models:
             raise InvalidQuery(
                 f"model: {body.model!r} is not served.", remedy=f"Use one of {', '.join(models)}."
             )
-        query = body.query()
-        await door.answers.ask(
-            tenant,
-            query,
+        question = Question(
+            body.query(),
             deadline=deadline_of(request, None, door.settings),
             trace_parent=trace_parent_of(request),
             abandon_s=0.0,
         )
+        asked = await door.ask(caller, question, openai=True)
         if body.stream:
-            return _stream(door, tenant, query.id, body)
-        return await _whole(door, tenant, query.id, body, request)
+            return _stream(door, asked, body)
+        return await _whole(door, asked, body, request)
 
     app.include_router(routes)
 
 
-def _stream(door: Door, tenant: str, query_id: str, body: ChatRequest) -> EventStream:
-    async def cancel() -> None:
-        """OpenAI's protocol has no resume: a client that went will not come back for this answer."""
-        try:
-            await door.answers.cancel(tenant, query_id)
-        except AskfleetError:
-            return
-
+def _stream(door: Door, asked: Asked, body: ChatRequest) -> EventStream:
     return EventStream(
-        _chunks(door, tenant, query_id, body),
+        _chunks(door, asked.held, body),
         keep_alive_s=door.settings.keep_alive_s,
-        headers={"af-query-id": query_id},
-        on_disconnect=cancel,
+        headers=dict(asked.headers),
+        on_disconnect=lambda: _give_up(door, asked.held),
     )
 
 
-async def _whole(door: Door, tenant: str, query_id: str, body: ChatRequest, request: Request) -> Response:
-    found = await door.whole(tenant, query_id)
+async def _give_up(door: Door, held: Held) -> None:
+    """OpenAI's protocol has no resume: a client that went will not come back for this answer."""
+    with contextlib.suppress(AskfleetError):
+        await door.answers.cancel(held)
+
+
+async def _whole(door: Door, asked: Asked, body: ChatRequest, request: Request) -> Response:
+    found = await door.whole(asked.held)
     if found.problem is not None:
-        return problems.response(found.problem, request.url.path)
+        return problems.response(found.problem, request.url.path, headers=asked.headers)
     message = {"role": "assistant", "content": found.text}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-    content = _head(query_id, body, "chat.completion") | {
+    content = _head(found.id, body, "chat.completion") | {
         "choices": [choice],
         "usage": _usage(found),
         "sources": _sources(found),
     }
-    return JSONResponse(content, headers={"af-query-id": query_id})
+    return JSONResponse(content, headers=dict(asked.headers))
 
 
-async def _chunks(door: Door, tenant: str, query_id: str, body: ChatRequest) -> AsyncGenerator[bytes, None]:
-    head = _head(query_id, body, "chat.completion.chunk")
+async def _chunks(door: Door, held: Held, body: ChatRequest) -> AsyncGenerator[bytes, None]:
+    head = _head(held.key.query_id, body, "chat.completion.chunk")
     yield _data(head | {"choices": [_choice({"role": "assistant", "content": ""})]})
-    seen: list[Event] = []
-    async for events in door.answers.events(tenant, query_id):
-        seen.extend(events)
-        text = "".join(event.text for event in events if isinstance(event, Delta))
-        if text:
-            yield _data(head | {"choices": [_choice({"content": text})]})
-    yield _ending(head, snapshot(query_id, seen), seen[-1] if seen else None, body)
+    async with door.answers.read(held) as feed:
+        async for entries in feed.follow():
+            events = [entry.event for entry in entries if entry.type == DELTA]
+            text = "".join(event.text for event in events if isinstance(event, Delta))
+            if text:
+                yield _data(head | {"choices": [_choice({"content": text})]})
+    if feed.ended:
+        events = feed.events
+        yield _ending(head, snapshot(held.key.query_id, events), events[-1], body)
+    else:
+        await _give_up(door, held)
+        problem = Draining("This replica stops before the answer has ended.").problem()
+        yield _data({"error": problems.openai_error(problem)}) + b"data: [DONE]\n\n"
 
 
-def _ending(head: dict[str, Any], found: Snapshot, last: Event | None, body: ChatRequest) -> bytes:
+def _ending(head: dict[str, Any], found: Snapshot, last: Event, body: ChatRequest) -> bytes:
     if isinstance(last, Failed):
         return _data({"error": problems.openai_error(last.problem)}) + b"data: [DONE]\n\n"
     reason = last.finish_reason if isinstance(last, Done) else "stop"

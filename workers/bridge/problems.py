@@ -1,17 +1,22 @@
 """Errors over HTTP: RFC 9457 for our own API, OpenAI's shape below /v1/chat and /v1/models."""
 
+import math
+from collections.abc import Mapping
+
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from contracts.errors import AskfleetError, InvalidQuery, Problem, QueueFull
+from contracts.errors import AskfleetError, InvalidQuery, Problem, Refused, TransientError
+from workers.bridge.limits import LimitReached
 
 log = structlog.get_logger(__name__)
 
 OPENAI_PATHS = ("/v1/chat/", "/v1/models")
 SHOWN_CHARS = 80
+UNAVAILABLE_RETRY_S = 2
 
 
 def install(app: FastAPI) -> None:
@@ -20,8 +25,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http)
 
 
-def response(problem: Problem, path: str, *, retry_after_s: float | None = None) -> JSONResponse:
-    headers = {"Retry-After": f"{retry_after_s:.0f}"} if retry_after_s is not None else {}
+def response(problem: Problem, path: str, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    headers = dict(headers or {})
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if path.startswith(OPENAI_PATHS):
@@ -44,8 +49,15 @@ def openai_error(problem: Problem) -> dict[str, str | None]:
 
 async def _on_ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AskfleetError)
-    retry_after_s = error.retry_after_s if isinstance(error, QueueFull) else None
-    return response(error.problem(), request.url.path, retry_after_s=retry_after_s)
+    return response(error.problem(), request.url.path, headers=_headers_of(error))
+
+
+def _headers_of(error: AskfleetError) -> dict[str, str]:
+    if isinstance(error, LimitReached):
+        return {**error.headers, "Retry-After": str(math.ceil(error.retry_after_s))}
+    if isinstance(error, Refused):
+        return {"Retry-After": str(math.ceil(error.retry_after_s))}
+    return {"Retry-After": str(UNAVAILABLE_RETRY_S)} if isinstance(error, TransientError) else {}
 
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
@@ -74,5 +86,5 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
 
 
 def body_too_large(size: int, limit: int) -> Problem:
-    detail = f"The body has {size} bytes; the limit is {limit}."
+    detail = f"The body has {size} bytes or more; the limit is {limit}."
     return InvalidQuery(detail, remedy="Send less.").problem().model_copy(update={"status": 413})

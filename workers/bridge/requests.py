@@ -12,7 +12,7 @@ from contracts import Query, Route, Turn
 from contracts.errors import InvalidQuery, Unauthorized
 from contracts.query import MAX_HISTORY_TURNS, Name, NonBlank
 from workers.bridge.settings import BridgeSettings
-from workers.shell.tenants import Tenants
+from workers.shell.tenants import Caller, Tenants
 
 TRACE_PARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 MAX_BODY_BYTES = 2_000_000
@@ -49,8 +49,8 @@ def new_id() -> str:
     return secrets.token_hex(16)
 
 
-def tenant_of(request: Request, tenants: Tenants) -> str:
-    """The tenant of the bearer key; without any key configured, the only tenant there is."""
+def caller_of(request: Request, tenants: Tenants) -> Caller:
+    """The owner of the bearer key; without any key configured, the only tenant there is."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and key.strip():
         return tenants.by_key(key.strip()) if tenants.keyed else tenants.only()

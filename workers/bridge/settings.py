@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from workers.shell.settings import WorkerSettings
+from workers.shell.tenants import Limits
 
 
 class BridgeSettings(WorkerSettings):
@@ -13,6 +14,9 @@ class BridgeSettings(WorkerSettings):
     keep_alive_s: float = Field(
         default=15.0, gt=0, description="so often a comment is sent on a silent stream"
     )
+    slow_reader_s: float = Field(
+        default=20.0, gt=0, description="a client that takes nothing for so long is disconnected"
+    )
     linger_s: float = Field(default=30.0, ge=0, description="an ended answer stays in memory for resumes")
     abandon_s: float = Field(
         default=60.0, ge=0, description="an answer that nobody has read for so long is cancelled"
@@ -21,3 +25,21 @@ class BridgeSettings(WorkerSettings):
         default=10.0, gt=0, description="the log of an answer that was silent for so long is read"
     )
     models: str = Field(default="default", description="models to offer, comma-separated")
+    key_requests_per_s: float = Field(
+        default=0.0, ge=0, description="questions a second for a key that has no limit of its own; 0: any"
+    )
+    key_burst: int = Field(
+        default=0, ge=0, description="questions at once within that rate; 0: those of two seconds"
+    )
+    key_concurrent: int = Field(
+        default=0, ge=0, description="answers under way for a key that has no limit of its own; 0: any"
+    )
+    bridge_replicas: int = Field(
+        default=1, ge=1, description="bridges that share the load: each allows its part of the limits"
+    )
+
+    @property
+    def key_limits(self) -> Limits:
+        return Limits(
+            requests_per_s=self.key_requests_per_s, burst=self.key_burst, concurrent=self.key_concurrent
+        )

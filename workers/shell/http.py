@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from contracts.errors import Misconfigured
+from workers.shell.sockets import SLOW_READER_S, impatient
 
 Ready = Callable[[], dict[str, bool]]
 """Named conditions; the worker is ready when all hold."""
@@ -50,11 +51,18 @@ def probe(path: str, ready: Ready) -> tuple[int, bytes]:
 
 
 @asynccontextmanager
-async def serve(app: Any, *, host: str, port: int) -> AsyncIterator[int]:
-    """Serve an ASGI app while the context is open; yields the port."""
+async def serve(
+    app: Any, *, host: str, port: int, slow_reader_s: float = SLOW_READER_S
+) -> AsyncIterator[int]:
+    """Serve an ASGI app while the context is open; yields the port.
+
+    Args:
+        slow_reader_s: a client that takes nothing of what waits for it is disconnected after so long.
+    """
     listener = _listen(host, port)
     config = uvicorn.Config(
         app,
+        http=impatient(slow_reader_s),
         log_config=None,
         access_log=False,
         lifespan="off",
