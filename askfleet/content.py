@@ -14,7 +14,6 @@ from askfleet.sample.loading import load
 from askfleet.stack import Stack
 from askfleet.tenants import DEMO_TENANT
 from askfleet.training import is_trained, train_router
-from bus.settings import BusSettings
 from contracts.errors import Misconfigured
 
 TRAINING_SCALE = 0.2
@@ -43,7 +42,7 @@ async def load_database(stack: Stack, *, base_date: date) -> bool:
 
 async def load_documents(stack: Stack, console: Console) -> Summary:
     folder = Folder(documentation(), Selection(include=("*.md",)), "docs/")
-    settings = BusSettings(nats_url=stack.record.nats_url)
+    settings = stack.state.nats_keys.tenant_settings(stack.record.nats_url, DEMO_TENANT)
     return await ingest_folder(folder, settings, tenant=DEMO_TENANT, console=console)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bus.keys import KeyFolder
 from contracts.errors import Misconfigured
 
 DEFAULT_STATE_DIR = Path(".askfleet")
@@ -30,6 +31,7 @@ class StackRecord(BaseModel):
     bridge_urls: tuple[str, ...]
     nats_url: str
     nats_monitor_url: str
+    nats_keys: Path
     milvus_uri: str
     sql_dsn: str
     tenants_file: Path
@@ -46,7 +48,7 @@ class KeyRing(BaseModel):
 
 
 class StateFolder:
-    """Paths below one folder, and the two private files in it."""
+    """Paths below one folder, and the private files in it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -54,6 +56,7 @@ class StateFolder:
         self.ports = self.root / "ports.json"
         self.tenants = self.root / "tenants.yaml"
         self.keys = self.root / "keys.json"
+        self.nats_keys = KeyFolder(self.root / "nats-keys")
         self._stack = self.root / "stack.json"
 
     def data(self, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""The tenants file of a local stack: one demo tenant, its key as a hash; the plain key beside it."""
+"""The tenants of a local stack: a demo tenant with its API key, and the NATS keys of all who connect."""
 
 import hashlib
 import secrets
@@ -6,6 +6,9 @@ import secrets
 import yaml
 
 from askfleet.state import KeyRing, StateFolder, write_private
+from bus.keys import PublicKeys
+from bus.permissions import FLEET_ROLES
+from workers.shell.tenants import Tenants
 
 DEMO_TENANT = "demo"
 
@@ -18,3 +21,9 @@ def ensure_tenants(state: StateFolder) -> None:
     write_private(state.keys, KeyRing(keys={DEMO_TENANT: key}).model_dump_json(indent=2))
     entry = {"keys": [hashlib.sha256(key.encode()).hexdigest()], "dsn": None}
     write_private(state.tenants, yaml.safe_dump({"tenants": {DEMO_TENANT: entry}}, sort_keys=False))
+
+
+def public_keys(state: StateFolder) -> PublicKeys:
+    """Who NATS lets in: every role and each tenant of the tenants file; makes the seeds that are missing."""
+    tenants = Tenants.load(state.tenants).tenants
+    return state.nats_keys.ensure((role.name for role in FLEET_ROLES), tenants)

@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import nkeys
 from pydantic import BaseModel, ConfigDict
 
 from bus import subjects
+from bus.permissions import INBOX, fleet_role
+from bus.settings import BusSettings
 from contracts.errors import Misconfigured
 from contracts.query import Name
 
@@ -18,6 +19,8 @@ def ensure_seed(path: Path) -> str:
     """Make a seed unless there is one; returns its public key. Nobody but the owner may read the file."""
     if path.exists():
         return public_key(path)
+    import nkeys  # takes its time to load, and most commands need no key
+
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     seed: bytes = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
     draft = path.with_name(f"{path.name}.new")
@@ -30,6 +33,8 @@ def ensure_seed(path: Path) -> str:
 
 def public_key(path: Path) -> str:
     """Of the seed in a file; raises Misconfigured when the file can't be read or holds no seed of a user."""
+    import nkeys
+
     try:
         seed = bytearray(path.read_bytes().strip())
     except OSError as error:
@@ -86,6 +91,34 @@ class KeyFolder:
         return PublicKeys(
             roles={role: (ensure_seed(self.role(role)),) for role in roles},
             tenants={tenant: (ensure_seed(self.tenant(tenant)),) for tenant in tenants},
+        )
+
+    def environment(self, role: str) -> dict[str, str]:
+        """What makes a process connect as a role of the fleet: the file is named, the seed stays in it."""
+        return {
+            "AF_NATS_NKEY_FILE": str(self.role(role)),
+            "AF_NATS_INBOX_PREFIX": fleet_role(role).inbox,
+        }
+
+    def settings(self, nats_url: str, role: str) -> BusSettings:
+        """To connect as a role of the fleet."""
+        return BusSettings(
+            nats_url=nats_url,
+            nats_nkey_file=self.role(role),
+            nats_inbox_prefix=fleet_role(role).inbox,
+            nats_credentials=None,
+        )
+
+    def tenant_settings(self, nats_url: str, tenant: str) -> BusSettings:
+        """To connect on behalf of a tenant; raises Misconfigured when no seed of it lies here."""
+        path = self.tenant(tenant)
+        if not path.exists():
+            raise Misconfigured(
+                f"There is no NATS key of tenant {tenant!r} in {path.parent}.",
+                remedy="Add the tenant to the tenants file and start the stack again.",
+            )
+        return BusSettings(
+            nats_url=nats_url, nats_nkey_file=path, nats_inbox_prefix=INBOX, nats_credentials=None
         )
 
 

@@ -81,7 +81,7 @@ def _document(begin: int, sections: Sequence[str]) -> Document:
     return Document(id=f"machines/{begin}.md", title=title, content=base64.b64encode(content.encode()))
 
 
-async def ingest(corpus: Corpus, *, nats_url: str, tenant: str) -> float:
+async def ingest(corpus: Corpus, settings: BusSettings, *, tenant: str) -> float:
     """Publish all documents and wait until each is indexed; seconds that it took.
 
     Raises:
@@ -90,7 +90,7 @@ async def ingest(corpus: Corpus, *, nats_url: str, tenant: str) -> float:
     loop = asyncio.get_running_loop()
     began = loop.time()
     async with (
-        connect(BusSettings(nats_url=nats_url), name="bench") as bus,
+        connect(settings, name="bench") as bus,
         outcomes(bus, tenant) as reported,
     ):
         await asyncio.gather(*(publish_document(bus, tenant, document) for document in corpus.documents))

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
+from bus.keys import KeyFolder
+from bus.settings import BusSettings
 from contracts.errors import Misconfigured
 from loadgen.clients import Door
 
@@ -38,6 +40,7 @@ class _Record(BaseModel):
 
     bridge_urls: tuple[str, ...]
     nats_url: str
+    nats_keys: Path
     sql_dsn: str
     processes: tuple[_Process, ...] = ()
 
@@ -48,10 +51,10 @@ class _Keys(BaseModel):
 
 @dataclass(frozen=True)
 class LocalStack:
-    """`pids`: of every process of the stack, by name."""
+    """`operator`: how to reach its NATS with every right; `pids`: of each of its processes, by name."""
 
     door: Door
-    nats_url: str
+    operator: BusSettings
     sql_dsn: str
     pids: Mapping[str, int]
     folder: Path
@@ -112,7 +115,8 @@ def _stack(record: _Record, pid: int, state: Path) -> LocalStack:
     keys = _Keys.model_validate_json((state / "keys.json").read_bytes()).keys
     door = Door(str(url.hostname), int(url.port or 80), keys[TENANT])
     pids = {process.name: process.pid for process in record.processes}
-    return LocalStack(door, record.nats_url, record.sql_dsn, pids, state)
+    operator = KeyFolder(record.nats_keys).settings(record.nats_url, "operator")
+    return LocalStack(door, operator, record.sql_dsn, pids, state)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

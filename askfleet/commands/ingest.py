@@ -44,7 +44,7 @@ def ingest(
     selection = Selection(tuple(include or ()), tuple(exclude or ()))
     folder = Folder(path, selection, address)
     console = Console()
-    settings = options.bus_settings(StateFolder(state_dir), nats_url)
+    settings = options.bus_settings(StateFolder(state_dir), nats_url, tenant=tenant)
     summary = asyncio.run(ingest_folder(folder, settings, tenant=tenant, console=console))
     report(summary, console)
     raise typer.Exit(summary.exit_code)

@@ -44,9 +44,19 @@ class Door:
     key: str
 
 
-def bus_settings(state: StateFolder, nats_url: str | None) -> BusSettings:
-    """How to reach NATS: what was given, else the stack on the state folder; raises Misconfigured."""
-    return BusSettings(nats_url=nats_url or state.running_stack().nats_url)
+def bus_settings(state: StateFolder, nats_url: str | None, *, tenant: str = "") -> BusSettings:
+    """How to reach NATS: what was given, else the stack on the state folder; raises Misconfigured.
+
+    Args:
+        tenant: connect on its behalf; without one, as the operator. With `nats_url` the credentials are those
+            that the environment names.
+    """
+    if nats_url is not None:
+        return BusSettings(nats_url=nats_url)
+    running = state.running_stack()
+    if tenant:
+        return state.nats_keys.tenant_settings(running.nats_url, tenant)
+    return state.nats_keys.settings(running.nats_url, "operator")
 
 
 def find_door(state_dir: Path, *, tenant: str, key: str | None, url: str | None) -> Door:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from askfleet.commands import options
 from askfleet.state import StackRecord, StateFolder
 from askfleet.training import train_router
+from bus.keys import KeyFolder
 from workers.router.settings import RouterSettings
 from workers.router.training import read_examples
 from workers.vectors import VectorSettings
@@ -58,8 +59,13 @@ def _settings(state_dir: Path, nats_url: str | None) -> tuple[RouterSettings, Ve
 
 
 def local_settings(record: StackRecord) -> tuple[RouterSettings, VectorSettings]:
+    """As the operator: training replaces the model that the routers follow."""
+    access = KeyFolder(record.nats_keys).settings(record.nats_url, "operator")
     router_settings = RouterSettings(
-        nats_url=record.nats_url,
+        nats_url=access.nats_url,
+        nats_nkey_file=access.nats_nkey_file,
+        nats_inbox_prefix=access.nats_inbox_prefix,
+        nats_credentials=None,
         dsn=SecretStr(record.sql_dsn),
         tenants_file=record.tenants_file,
         semantic_model=record.semantic_model,

@@ -3,10 +3,13 @@
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from askfleet.child import Child, ChildSpec, serves
 from askfleet.ports import PortBook
+from bus.keys import PublicKeys
+from bus.server import access
 from bus.topology import MAX_PAYLOAD_BYTES
 from contracts.errors import Misconfigured
 
@@ -14,10 +17,14 @@ READY_WITHIN_S = 20.0
 
 
 class NatsServer(Child):
-    """Data in `folder`; the ports stay the same over restarts, so that clients reconnect."""
+    """Data in `folder`; the ports stay the same over restarts, so that clients reconnect.
 
-    def __init__(self, folder: Path, log: Path, ports: PortBook) -> None:
+    `keys` is asked at each start; only who is in it may connect, with the permissions of its role.
+    """
+
+    def __init__(self, folder: Path, log: Path, ports: PortBook, *, keys: Callable[[], PublicKeys]) -> None:
         self._folder = folder.absolute()
+        self._keys = keys
         self._port = ports.port("nats")
         self._monitor_port = ports.port("nats-monitor")
         super().__init__(
@@ -51,6 +58,7 @@ class NatsServer(Child):
             "http": f"127.0.0.1:{self._monitor_port}",
             "max_payload": MAX_PAYLOAD_BYTES,
             "jetstream": {"store_dir": str(self._folder)},
+            **access(self._keys()),
         }
 
 

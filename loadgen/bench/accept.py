@@ -3,7 +3,6 @@
 import asyncio
 
 from bus.connection import Bus, connect
-from bus.settings import BusSettings
 from bus.subjects import answer_key
 from bus.topology import ANSWERS, ROUTE
 from loadgen.bench.stacks import Bed
@@ -24,7 +23,7 @@ async def measure(bed: Bed, *, seconds: float = SECONDS) -> Report:
     questions = [
         bed.corpus.questions[number % bed.corpus.passages] for number in range(int(seconds * RATE_PER_S))
     ]
-    async with connect(BusSettings(nats_url=bed.stack.nats_url), name="bench") as bus:
+    async with connect(bed.stack.operator, name="bench") as bus:
         meter = CpuMeter.start(bed.pids)
         found = await publish_steadily(bus, TENANT, questions, rate_per_s=RATE_PER_S, deadline_s=DEADLINE_S)
         cpu = meter.spent_s()

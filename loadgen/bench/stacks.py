@@ -77,7 +77,7 @@ def _embedder(server: EmbeddingServer) -> dict[str, str]:
 
 def _filled(stack: LocalStack, beside: Mapping[str, int]) -> Bed:
     made = corpus.make(PASSAGES)
-    in_loop(corpus.ingest(made, nats_url=stack.nats_url, tenant=TENANT))
+    in_loop(corpus.ingest(made, stack.operator, tenant=TENANT))
     _settle(stack.pids)
     return Bed(stack, made, {**stack.pids, **beside})
 

@@ -71,7 +71,8 @@ async def fleet(state: StateFolder) -> AsyncIterator[Fleet]:
         await stack.start_servers()
         await load(stack.database.owner_dsn, base_date=BASE_DATE, tickets=TICKETS)
         await stack.database.prepare()
-        async with connect(BusSettings(nats_url=stack.record.nats_url), name="e2e") as bus:
+        operator = state.nats_keys.settings(stack.record.nats_url, "operator")
+        async with connect(operator, name="e2e") as bus:
             settings = BusSettings(ack_wait_s=ACK_WAIT_S)
             for consumer in generation_consumers(SIMULATED):
                 await bus.js.add_consumer(GENERATE.name, consumer_config(consumer, settings))
@@ -102,7 +103,7 @@ def write_tenants(state: StateFolder, *names: str) -> dict[str, str]:
 
 def simulated_generation(stack: Stack) -> Child:
     name = "generation-simulated"
-    environment = stack.environment() | PACE
+    environment = stack.environment("generation") | PACE
     environment |= {
         "AF_MODEL": SIMULATED,
         "AF_ENGINE_KIND": "simulated",
@@ -115,7 +116,7 @@ def simulated_generation(stack: Stack) -> Child:
 
 
 async def ingest(stack: Stack, folder: Path, selection: Selection, *, tenant: str = DEMO) -> None:
-    settings = BusSettings(nats_url=stack.record.nats_url)
+    settings = stack.state.nats_keys.tenant_settings(stack.record.nats_url, tenant)
     documents = Folder(folder, selection, f"{folder.name}/")
     summary = await ingest_folder(documents, settings, tenant=tenant, console=Console(quiet=True))
     assert summary.failed == 0, summary.failures

@@ -124,7 +124,7 @@ async def test_a_generation_worker_without_its_model_file_names_the_path_and_exi
         sys.executable,
         "-m",
         "workers.generation",
-        env={**os.environ, **fleet.stack.environment(), "AF_ENGINE_MODEL_PATH": path},
+        env={**os.environ, **fleet.stack.environment("generation"), "AF_ENGINE_MODEL_PATH": path},
         stderr=asyncio.subprocess.PIPE,
     )
     _, err = await asyncio.wait_for(process.communicate(), 60)

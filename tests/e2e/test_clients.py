@@ -19,7 +19,11 @@ FILE = "handbook/warranty.md"
 
 
 async def over_nats(fleet: Fleet, command: tuple[str, ...]) -> Finished:
-    environment = {"AF_NATS_URL": fleet.stack.record.nats_url, "AF_TENANT": DEMO}
+    environment = {
+        "AF_NATS_URL": fleet.stack.record.nats_url,
+        "AF_NATS_NKEY_FILE": str(fleet.stack.state.nats_keys.tenant(DEMO)),
+        "AF_TENANT": DEMO,
+    }
     return await run(command, QUESTION, env=environment)
 
 
