@@ -17,11 +17,10 @@ from askfleet.lock import StateLock
 from askfleet.ports import PortBook
 from askfleet.state import ProcessRecord, StackRecord, StateFolder
 from askfleet.supervisor import State, Status, Supervisor
-from askfleet.tenants import ensure_tenants
+from askfleet.tenants import ensure_tenants, public_keys
 from askfleet.worker import worker_process
 from bus.connection import connect
 from bus.provision import provision
-from bus.settings import BusSettings
 from contracts.errors import Misconfigured
 
 log = structlog.get_logger(__name__)
@@ -83,7 +82,12 @@ class Stack:
     async def _prepare(self) -> None:
         await self._end_former()
         self._ports = PortBook(self.state.ports)
-        self._nats = NatsServer(self.state.data("nats"), self.state.log("nats-server"), self._ports)
+        self._nats = NatsServer(
+            self.state.data("nats"),
+            self.state.log("nats-server"),
+            self._ports,
+            keys=lambda: public_keys(self.state),
+        )
         self._milvus = MilvusServer(self.state.data("milvus"), self.state.log("milvus"), self._ports)
         self.database = Database(self.state.data("postgres"), port=self._ports.port("postgres"))
         self._bridge_ports: list[int] = []
@@ -108,6 +112,7 @@ class Stack:
             bridge_urls=tuple(f"http://127.0.0.1:{port}" for port in self._bridge_ports),
             nats_url=self._nats.url,
             nats_monitor_url=self._nats.monitor_url,
+            nats_keys=self.state.nats_keys.root,
             milvus_uri=self._milvus.uri,
             sql_dsn=self.options.sql_dsn or self.database.reader_dsn,
             tenants_file=self.state.tenants,
@@ -126,7 +131,7 @@ class Stack:
         await self._supervisor.start(self._nats, self._milvus, *database)
         if database:
             await self.database.prepare()
-        settings = BusSettings(nats_url=self._nats.url)
+        settings = self.state.nats_keys.settings(self._nats.url, "provision")
         async with connect(settings, name="askfleet-up") as bus:
             await provision(bus.js, settings)
 
@@ -135,7 +140,7 @@ class Stack:
         await self._supervisor.start(*workers)
         self.state.write_stack(self.record)
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, kind: str) -> dict[str, str]:
         """What a worker needs to know of this stack; all else comes from the caller's environment."""
         record = self.record
         addresses = {
@@ -146,12 +151,11 @@ class Stack:
         }
         if record.semantic_model is not None:
             addresses["AF_SEMANTIC_MODEL"] = str(record.semantic_model)
-        return addresses
+        return addresses | self.state.nats_keys.environment(kind)
 
     def _workers(self) -> list[Child]:
-        environment = self.environment()
         return [
-            self._worker(kind, number, environment)
+            self._worker(kind, number, self.environment(kind))
             for kind in WORKERS
             for number in range(1, self.options.replicas.get(kind, 1) + 1)
         ]

@@ -36,7 +36,7 @@ async def test_servers_keep_their_data_and_ports_and_leave_nothing_behind(state:
         await stack.database.prepare()
         first = stack.record
         await check_reader(first.sql_dsn)
-        await check_streams(first.nats_url)
+        await check_streams(state.nats_keys.settings(first.nats_url, "operator"))
         create_collection(first.milvus_uri)
         with pytest.raises(Misconfigured, match=f"pid {first.pid}"):
             await Stack(state).__aenter__()
@@ -83,8 +83,8 @@ async def count_tickets(dsn: str) -> int:
         await connection.close()
 
 
-async def check_streams(url: str) -> None:
-    async with connect(BusSettings(nats_url=url), name="test") as bus:
+async def check_streams(settings: BusSettings) -> None:
+    async with connect(settings, name="test") as bus:
         found = {info.config.name for info in await bus.js.streams_info()}
         assert found >= {stream.name for stream in STREAMS}
         assert bus.nc.max_payload == 8 * 1024 * 1024
