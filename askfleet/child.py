@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from askfleet.leash import leashed
 from contracts.errors import Misconfigured
@@ -38,12 +39,56 @@ class ChildSpec:
     grace_s: float = 20.0
 
 
+class Running(Protocol):
+    """A child process that was started; `asyncio.subprocess.Process` is one."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Negative for a signal; None while it runs."""
+
+    def send_signal(self, signal: int) -> None: ...
+
+    def kill(self) -> None: ...
+
+    async def wait(self) -> int: ...
+
+
+Spawn = Callable[[ChildSpec], Awaitable[Running]]
+
+
+async def executed(
+    spec: ChildSpec,
+    *,
+    stdin: int = asyncio.subprocess.DEVNULL,
+    environment: Mapping[str, str] | None = None,
+) -> Running:
+    """The command as a new process.
+
+    Args:
+        environment: all of it; by default ours with what the spec adds.
+    """
+    with spec.log.open("ab") as log:
+        return await asyncio.create_subprocess_exec(
+            *leashed(spec.command, death_signal=spec.stop_signal),
+            stdin=stdin,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **spec.environment} if environment is None else environment,
+            # Its own session: Ctrl-C reaches the parent alone, which then stops all in order.
+            start_new_session=True,
+        )
+
+
 class Child:
     """A process that dies with its parent and is ended only by the pid that was started here."""
 
-    def __init__(self, spec: ChildSpec) -> None:
+    def __init__(self, spec: ChildSpec, *, spawn: Spawn = executed) -> None:
         self.spec = spec
-        self._process: asyncio.subprocess.Process | None = None
+        self._spawn = spawn
+        self._process: Running | None = None
 
     @property
     def name(self) -> str:
@@ -73,7 +118,7 @@ class Child:
         if self.pid is not None:
             return
         rotate(self.spec.log)
-        self._process = await self._spawn()
+        self._process = await self._spawn(self.spec)
         try:
             await self._until_ready(self._process)
         except BaseException:
@@ -97,19 +142,7 @@ class Child:
             raise Misconfigured(f"{self.name} was never started.")
         return await self._process.wait()
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
-        with self.spec.log.open("ab") as log:
-            return await asyncio.create_subprocess_exec(
-                *leashed(self.spec.command, death_signal=self.spec.stop_signal),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.spec.environment},
-                # Its own session: Ctrl-C reaches the parent alone, which then stops all in order.
-                start_new_session=True,
-            )
-
-    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
+    async def _until_ready(self, process: Running) -> None:
         give_up = time.monotonic() + self.spec.ready_within_s
         while time.monotonic() < give_up:
             if process.returncode is not None:

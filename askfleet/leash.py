@@ -40,14 +40,19 @@ def main(arguments: list[str]) -> int:
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
-    if os.getppid() != parent:  # it died before prctl
+    if not leash_to(parent, death_signal):
         return 1
     try:
         os.execvp(command[0], command)  # noqa: S606 - the point of this script
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return 127
+
+
+def leash_to(parent: int, death_signal: int) -> bool:
+    """Linux: the kernel sends `death_signal` to us when the parent dies. False when it is dead already."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
+    return os.getppid() == parent
 
 
 def supervise(

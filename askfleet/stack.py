@@ -13,6 +13,7 @@ from askfleet.child import Child
 from askfleet.database import Database
 from askfleet.embedded.milvus import MilvusServer
 from askfleet.embedded.nats import NatsServer
+from askfleet.fork_client import ForkServer, can_fork
 from askfleet.lock import StateLock
 from askfleet.ports import PortBook
 from askfleet.state import ProcessRecord, StackRecord, StateFolder
@@ -91,6 +92,8 @@ class Stack:
         self._milvus = MilvusServer(self.state.data("milvus"), self.state.log("milvus"), self._ports)
         self.database = Database(self.state.data("postgres"), port=self._ports.port("postgres"))
         self._bridge_ports: list[int] = []
+        kinds = [kind for kind in WORKERS if self._replicas(kind)]
+        self._fork_server = ForkServer(kinds, self.state.log("fork-server")) if kinds and can_fork() else None
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -128,12 +131,25 @@ class Stack:
         """The servers side by side, then the streams, consumers and the read-only role."""
         ensure_tenants(self.state)
         database = () if self.options.sql_dsn else (self.database,)
-        await self._supervisor.start(self._nats, self._milvus, *database)
+        servers = self._supervisor.start(self._nats, self._milvus, *database)
+        await asyncio.gather(servers, self._start_fork_server())
         if database:
             await self.database.prepare()
         settings = self.state.nats_keys.settings(self._nats.url, "provision")
         async with connect(settings, name="askfleet-up") as bus:
             await provision(bus.js, settings)
+
+    async def _start_fork_server(self) -> None:
+        if self._fork_server is None:
+            return
+        try:
+            await self._supervisor.start(self._fork_server)
+        except Misconfigured as error:
+            log.warning(
+                "no fork server, each worker imports its modules for itself",
+                action="fork_server.failed",
+                error=error.detail,
+            )
 
     async def start_workers(self) -> None:
         workers = self._workers()
@@ -157,8 +173,11 @@ class Stack:
         return [
             self._worker(kind, number, self.environment(kind))
             for kind in WORKERS
-            for number in range(1, self.options.replicas.get(kind, 1) + 1)
+            for number in range(1, self._replicas(kind) + 1)
         ]
+
+    def _replicas(self, kind: str) -> int:
+        return self.options.replicas.get(kind, 1)
 
     def _worker(self, kind: str, number: int, environment: Mapping[str, str]) -> Child:
         name = kind if number == 1 else f"{kind}-{number}"
@@ -166,7 +185,14 @@ class Stack:
         port = self._ports.port(name, wanted=self.options.bridge_port if is_door else 0)
         if kind == "bridge":
             self._bridge_ports.append(port)
-        return worker_process(kind, name=name, log=self.state.log(name), port=port, environment=environment)
+        return worker_process(
+            kind,
+            name=name,
+            log=self.state.log(name),
+            port=port,
+            environment=environment,
+            fork_server=self._fork_server,
+        )
 
     def _changed(self) -> None:
         if self._bridge_ports and all(status.state is not State.STOPPING for status in self.statuses):

@@ -2,6 +2,7 @@
 
 import asyncio
 import enum
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -50,14 +51,22 @@ class State(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Backoff:
-    """Delay before a restart: doubled with each crash, forgotten once a process has stayed up."""
+    """Delay before a restart: doubled with each crash, forgotten once a process has stayed up.
+
+    A process that served and was ended by somebody else is no crash: it comes back after `first_s`.
+    """
 
     first_s: float = 0.5
     limit_s: float = 30.0
     forgotten_after_s: float = 60.0
 
     def delay_s(self, crashes: int) -> float:
-        return min(self.limit_s, self.first_s * 2.0 ** min(crashes - 1, 16))
+        return min(self.limit_s, self.first_s * 2.0 ** min(max(crashes - 1, 0), 16))
+
+
+def ended_by_others(status: int) -> bool:
+    """Asked to end, or killed. A native fault (SIGSEGV, SIGABRT, ...) is a signal too, but its own doing."""
+    return status == 0 or -status in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,11 @@ class Supervised:
     async def start(self) -> None:
         """Raises AskfleetError when it can't be started at all; later crashes are dealt with here."""
         self._set(State.STARTING)
-        await self._process.start()
+        try:
+            await self._process.start()
+        except AskfleetError as error:
+            self._set(State.STOPPED, note=error.detail.splitlines()[0])
+            raise
         self._set(State.READY)
         log.info("process ready", action="process.ready", process=self._process.name, pid=self._process.pid)
         self._watch = asyncio.create_task(self._keep_running(), name=f"watch {self._process.name}")
@@ -107,9 +120,13 @@ class Supervised:
         while True:
             started = time.monotonic()
             status = await self._process.wait()
-            if time.monotonic() - started > self._backoff.forgotten_after_s:
+            if ended_by_others(status):
                 crashes = 0
-            crashes = await self._restart(status, crashes + 1)
+            elif time.monotonic() - started > self._backoff.forgotten_after_s:
+                crashes = 1
+            else:
+                crashes += 1
+            crashes = await self._restart(status, crashes)
 
     async def _restart(self, status: int, crashes: int) -> int:
         """Until it is ready again; returns how many crashes stand in a row by then."""

@@ -12,7 +12,7 @@ import pytest
 from pymilvus import MilvusClient
 
 from askfleet.sample.loading import load
-from askfleet.stack import Stack, StackOptions
+from askfleet.stack import WORKERS, Stack, StackOptions
 from askfleet.state import StackRecord, StateFolder
 from bus.connection import connect
 from bus.settings import BusSettings
@@ -21,6 +21,7 @@ from bus.topology import STREAMS
 from contracts.errors import Misconfigured
 
 BASE_DATE = date(2026, 7, 1)
+NO_WORKERS = StackOptions(dict.fromkeys(WORKERS, 0))
 
 
 def listens(address: str) -> bool:
@@ -30,7 +31,7 @@ def listens(address: str) -> bool:
 
 
 async def test_servers_keep_their_data_and_ports_and_leave_nothing_behind(state: StateFolder):
-    async with Stack(state) as stack:
+    async with Stack(state, NO_WORKERS) as stack:
         await stack.start_servers()
         assert await load(stack.database.owner_dsn, base_date=BASE_DATE, tickets=500)
         await stack.database.prepare()
@@ -39,10 +40,10 @@ async def test_servers_keep_their_data_and_ports_and_leave_nothing_behind(state:
         await check_streams(state.nats_keys.settings(first.nats_url, "operator"))
         create_collection(first.milvus_uri)
         with pytest.raises(Misconfigured, match=f"pid {first.pid}"):
-            await Stack(state).__aenter__()
+            await Stack(state, NO_WORKERS).__aenter__()
     check_gone(state, first.processes)
 
-    async with Stack(state) as stack:
+    async with Stack(state, NO_WORKERS) as stack:
         await stack.start_servers()
         assert stack.record.nats_url == first.nats_url
         assert stack.record.milvus_uri == first.milvus_uri
@@ -110,11 +111,12 @@ def has_collection(uri: str) -> bool:
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from askfleet.stack import Stack
+from askfleet.stack import WORKERS, Stack, StackOptions
 from askfleet.state import StackRecord, StateFolder
 
 async def main():
-    async with Stack(StateFolder(Path(sys.argv[1]))) as stack:
+    options = StackOptions(dict.fromkeys(WORKERS, 0))
+    async with Stack(StateFolder(Path(sys.argv[1])), options) as stack:
         await stack.start_servers()
         print(stack.record.model_dump_json(), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -131,7 +133,7 @@ async def test_a_stack_that_was_killed_takes_its_servers_with_it(state: StateFol
     record = StackRecord.model_validate_json(out.splitlines()[-1])
     assert len(record.processes) == 3
     await eventually(lambda: not [process for process in record.processes if listens(process.address)])
-    async with Stack(state):
+    async with Stack(state, NO_WORKERS):
         pass
 
 

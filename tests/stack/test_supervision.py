@@ -28,6 +28,7 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
         server.accept()[0].close()
 """
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" + LISTENER
+FAILING = "import signal; signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))" + LISTENER
 PARENT = """
 import asyncio, sys
 from pathlib import Path
@@ -166,6 +167,33 @@ async def test_a_child_that_can_not_come_back_is_tried_again_and_says_why(
     await eventually(lambda: "ended with status 1" in supervisor.statuses[0].note)
     (tmp_path / "listener.py").write_text(LISTENER)
     await eventually(lambda: supervisor.statuses[0].state is State.READY)
+
+
+@pytest.mark.parametrize(
+    ("number", "delays_s"),
+    [
+        (signal.SIGKILL, ["0.05", "0.05", "0.05"]),
+        (signal.SIGTERM, ["0.05", "0.05", "0.05"]),
+        (signal.SIGSEGV, ["0.05", "0.1", "0.2"]),
+        (signal.SIGUSR1, ["0.05", "0.1", "0.2"]),  # makes it end with a status of its own
+    ],
+)
+async def test_only_crashes_of_its_own_make_a_child_wait_longer_each_time(
+    tmp_path: Path, port: int, number: signal.Signals, delays_s: list[str]
+):
+    notes: list[str] = []
+
+    def note() -> None:
+        notes.extend(status.note for status in supervisor.statuses if status.state is State.WAITING)
+
+    supervisor = Supervisor(backoff=Backoff(first_s=0.05), on_change=note)
+    await supervisor.start(listener(tmp_path, port, script=FAILING))
+    for restarts in (1, 2, 3):
+        os.kill(supervisor.statuses[0].pid or 0, number)
+        await eventually(lambda count=restarts: supervisor.statuses[0].restarts == count)
+        await eventually(lambda: supervisor.statuses[0].state is State.READY)
+    await supervisor.stop()
+    assert [note.split("restart in ")[1] for note in notes] == [f"{delay} s" for delay in delays_s]
 
 
 async def test_stopping_while_a_restart_is_due_leaves_nothing(tmp_path: Path, port: int):

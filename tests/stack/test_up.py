@@ -64,7 +64,7 @@ async def test_it_restarts_what_crashes_refuses_a_second_one_and_leaves_nothing_
     assert "keys.json" in out
     assert "stopped" in out.splitlines()[-1]
     assert not [pid for pid in pids(after).values() if psutil.pid_exists(pid)]
-    assert not [process for process in after.processes if listens(process.address)]
+    assert not [process for process in after.processes if process.address and listens(process.address)]
     assert not state.lock.exists()
     assert running(state) is None
 

@@ -1,6 +1,5 @@
 """From settings to an embedder."""
 
-from workers.embedding.minilm import MiniLmEmbedder
 from workers.embedding.openai import OpenAiEmbedder
 from workers.embedding.port import Embedder
 from workers.embedding.settings import EmbedderSettings
@@ -14,4 +13,8 @@ def open_embedder(settings: EmbedderSettings) -> Embedder:
     """
     if settings.kind == "openai":
         return OpenAiEmbedder(settings)
+    # Here and not above: ONNX Runtime starts a thread as it is imported, and such a process can't be forked.
+    # A process that never embeds (the router) needs none of it.
+    from workers.embedding.minilm import MiniLmEmbedder
+
     return MiniLmEmbedder(settings)
