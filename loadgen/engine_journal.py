@@ -1,6 +1,7 @@
 """The journals of simulated engines: read while they are written, and written by the simulated server."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from time import time_ns
 from typing import Literal
@@ -49,26 +50,17 @@ class EngineJournal:
         return notes
 
     def _add(self, path: Path, note: EngineNote) -> None:
-        uses = self.uses.setdefault(note.query_id, [])
         key = (path, note.request)
         if note.what == "start":
-            use = EngineUse(note.query_id, note.pid, note.at)
-            self._open[key] = use
-            uses.append(use)
+            use = self._open[key] = EngineUse(note.query_id, note.pid, note.at)
+            self.uses.setdefault(note.query_id, []).append(use)
             return
         started = self._open.pop(key, None)
-        ended = EngineUse(
-            note.query_id,
-            note.pid,
-            started.began if started else note.at,
-            ended=note.at,
-            tokens=note.tokens,
-            aborted=note.what == "abort",
-        )
-        if started is not None and started in uses:
-            uses[uses.index(started)] = ended
-        else:
-            uses.append(ended)
+        if started is None:
+            return
+        aborted = note.what == "abort"
+        ended = replace(started, ended=note.at, tokens=note.tokens, aborted=aborted)
+        self.uses[note.query_id] = [ended if use is started else use for use in self.uses[note.query_id]]
 
 
 class EngineNotes:

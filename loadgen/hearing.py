@@ -1,4 +1,4 @@
-"""The judge at work: the durable log, the engines' journals and PostgreSQL are followed while clients report."""
+"""The judge at work: follows the durable log, the journals of engines and PostgreSQL while clients report."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,6 +21,7 @@ from loadgen.auditor import Auditor, audit
 from loadgen.engine_journal import EngineJournal
 from loadgen.oracle import Evidence, Judge, Terms, Violation
 from loadgen.promises import Line
+from loadgen.recording import BrokenPromise
 from loadgen.statements import StatementWatch
 from loadgen.witness import EngineUse, Pause, Witness
 
@@ -51,18 +52,10 @@ class Sources:
     dsn: str = ""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A violation and the whole log of its query, one event in JSON a line."""
-
-    violation: Violation
-    log: tuple[str, ...] = ()
-
-    def printed(self) -> str:
-        key, line, detail = self.violation.key, self.violation.line, self.violation.detail
-        return "\n".join(
-            [f"{line}: {key.tenant}/{key.query_id}: {detail}", *(f"  {one}" for one in self.log)]
-        )
+def printed(broken: BrokenPromise) -> str:
+    """What a person needs: the promise, what was seen, and the query's whole log."""
+    head = f"{broken.line}: {broken.tenant}/{broken.query_id}: {broken.detail}"
+    return "\n".join([head, *(f"  {event}" for event in broken.log)])
 
 
 class Hearing:
@@ -77,7 +70,8 @@ class Hearing:
         self._pauses: list[Pause] = []
         self._ended: dict[str, tuple[AnswerKey, str]] = {}
         self._since = now_ms()
-        self.findings: list[Finding] = []
+        self._sweeping = asyncio.Lock()
+        self.findings: list[BrokenPromise] = []
 
     @property
     def judged(self) -> int:
@@ -98,7 +92,7 @@ class Hearing:
             except (AskfleetError, TimeoutError) as error:
                 log.info("judging waits for NATS", action="judging_waits", error=repr(error))
 
-    async def finish(self) -> tuple[Finding, ...]:
+    async def finish(self) -> tuple[BrokenPromise, ...]:
         """Wait until every query is due, judge it, and look for what refused queries left behind."""
         while self._judge.waiting_for_log:
             await asyncio.sleep(SWEEP_S / 10)
@@ -108,6 +102,10 @@ class Hearing:
 
     async def _sweep(self, *, left: dict[AnswerKey, list[str]] | None = None, last: bool = False) -> None:
         """The log is read up to now first: what is not on it by then has not happened."""
+        async with self._sweeping:
+            await self._judge_due(left or {}, last=last)
+
+    async def _judge_due(self, left: dict[AnswerKey, list[str]], *, last: bool) -> None:
         now = now_ms()
         await self._auditor.catch_up(within_s=CATCH_UP_S)
         engine = self._engine_uses(now)
@@ -116,7 +114,7 @@ class Hearing:
             engine,
             self.statements.uses if self.statements is not None else {},
             tuple(self._pauses),
-            left or {},
+            left,
         )
         accounts = self._auditor.accounts
         due, found = self._judge.close_due(accounts, evidence, now=now, last=last)
@@ -169,7 +167,14 @@ class Hearing:
             if len(self.findings) < MOST_LOGS:
                 state = await read_log(self._bus, *violation.key)
                 lines = tuple(encode(event).decode() for event in state.events)
-            self.findings.append(Finding(violation, lines))
+            self.findings.append(_broken(violation, lines))
+
+
+def _broken(violation: Violation, lines: tuple[str, ...]) -> BrokenPromise:
+    key = violation.key
+    return BrokenPromise(
+        query_id=key.query_id, tenant=key.tenant, line=violation.line, detail=violation.detail, log=lines
+    )
 
 
 def _lives(use: EngineUse) -> bool:
