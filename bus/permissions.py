@@ -116,6 +116,11 @@ def _works_on(stream: Stream) -> tuple[str, ...]:
     )
 
 
+def _scans() -> tuple[str, ...]:
+    """To read many answers in one pass, with a consumer that goes away by itself."""
+    return tuple(f"{API}.CONSUMER.{call}.{ANSWERS.name}.*" for call in ("CREATE", "MSG.NEXT", "DELETE"))
+
+
 def _durables(stream: Stream) -> tuple[str, ...]:
     """Generation has a pair of consumers for each model, and models come and go."""
     return ("*",) if stream is GENERATE else tuple(consumer.durable for consumer in stream.consumers)
@@ -187,7 +192,9 @@ BRIDGE = Role(
         subjects.QUERY,
         subjects.CANCEL,
         *_answers(),
-        *_watches(tuple(stream for stream in STREAMS if stream.work)),
+        *_scans(),
+        f"{API}.STREAM.INFO.{ROUTE.name}",
+        f"{API}.STREAM.MSG.GET.{ROUTE.name}",
         *_presence(),
     ),
     subscribe=_hears("bridge", subjects.LIVE, subjects.WORKERS_PING),
