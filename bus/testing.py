@@ -11,6 +11,9 @@ import time
 import urllib.request
 from pathlib import Path
 
+from bus.keys import PublicKeys
+from bus.server import Tls, access
+from bus.topology import MAX_PAYLOAD_BYTES
 from contracts.errors import Misconfigured
 
 START_TIMEOUT_S = 10.0
@@ -27,10 +30,24 @@ def nats_server_binary() -> str:
 
 
 class NatsServer:
-    """`start`, `kill` (SIGKILL) and `start` again keep port and store, as a crash and a restart do."""
+    """`start`, `kill` (SIGKILL) and `start` again keep port and store, as a crash and a restart do.
 
-    def __init__(self, store: Path, *, port: int = -1) -> None:
+    Args:
+        permissions: who may connect; None lets everybody in with every right.
+        tls: its certificates; None leaves the traffic in clear.
+    """
+
+    def __init__(
+        self,
+        store: Path,
+        *,
+        port: int = -1,
+        permissions: PublicKeys | None = None,
+        tls: Tls | None = None,
+    ) -> None:
         self._store = store
+        self._access = access(permissions) if permissions else {}
+        self._tls = {"tls": tls.block()} if tls else {}
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
         self.monitor_url = ""
@@ -42,7 +59,8 @@ class NatsServer:
     def start(self) -> "NatsServer":
         self._store.mkdir(parents=True, exist_ok=True)
         config = self._store / "server.conf"
-        config.write_text('max_payload: 8MB\nhttp: "127.0.0.1:-1"\n')
+        settings = {"max_payload": MAX_PAYLOAD_BYTES, "http": "127.0.0.1:-1", **self._access, **self._tls}
+        config.write_text(json.dumps(settings))
         ports = self._store / "ports"
         ports.mkdir(exist_ok=True)
         for old in ports.glob("*.ports"):

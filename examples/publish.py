@@ -1,16 +1,20 @@
 """Ask askfleet from any Python service, with nats-py alone.
 
-    pip install nats-py
-    AF_NATS_URL=nats://127.0.0.1:4222 python publish.py "How do I reset the hub?"
+    pip install "nats-py[nkeys]"
+    export AF_NATS_URL=nats://127.0.0.1:4222
+    export AF_TENANT=demo AF_NATS_NKEY_FILE=.askfleet/nats-keys/tenants/demo.nk
+    python publish.py "How do I reset the hub?"
 
-The text goes to stdout, all else to stderr. Exit status: 0 answered, 1 failed or cancelled, 2 not asked,
-3 no end before the deadline.
+For a server that asks for TLS, AF_NATS_TLS_CA, AF_NATS_TLS_CERT and AF_NATS_TLS_KEY name PEM files. The text
+goes to stdout, all else to stderr. Exit status: 0 answered, 1 failed or cancelled, 2 not asked, 3 no end
+before the deadline.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import ssl
 import sys
 import time
 import uuid
@@ -26,7 +30,7 @@ from nats.js.errors import APIError
 
 TERMINAL = ("done", "failed", "cancelled")
 SILENCE_S = 5.0
-"""Read the log when nothing came for so long."""
+"""Look at the log when nothing came for so long."""
 
 Event = dict[str, Any]
 
@@ -40,6 +44,7 @@ class Answer:
         self._key = f"{tenant}.{query_id}"
         self._live: Subscription | None = None
         self._index = 0
+        self._text = ""
 
     async def listen(self) -> None:
         """Before the publish, so that no event is missed.
@@ -50,35 +55,35 @@ class Answer:
 
     async def events(self, deadline: float) -> AsyncIterator[Event]:
         while time.time() < deadline:
-            for event in await self._heard(min(SILENCE_S, deadline - time.time())):
-                if event["index"] != self._index + 1:
-                    continue
-                self._index += 1
+            event = await self._heard(min(SILENCE_S, deadline - time.time()))
+            if event is None:
+                continue
+            if event["type"] in TERMINAL:
+                # What was lost on the way stands in the last event, which has the whole text.
+                if missed := event.get("text", "").removeprefix(self._text):
+                    yield {"type": "delta", "text": missed}
                 yield event
-                if event["type"] in TERMINAL:
-                    return
+                return
+            if event["index"] == self._index + 1:
+                self._index += 1
+                self._text += event.get("text", "") if event["type"] == "delta" else ""
+                yield event
 
-    async def _heard(self, patience: float) -> list[Event]:
-        """The next event; after a gap or a silence all of them: the log has what was lost on the way."""
+    async def _heard(self, patience: float) -> Event | None:
+        """The next event; after a silence the end of the answer, if the log has it."""
         assert self._live is not None, "call listen() first"
         try:
-            event = json.loads((await self._live.next_msg(timeout=patience)).data)
+            return json.loads((await self._live.next_msg(timeout=patience)).data)
         except NatsTimeoutError:
-            return await self._log()
-        return [event] if event["index"] <= self._index + 1 else await self._log()
+            return await self._end()
 
-    async def _log(self) -> list[Event]:
-        events: list[Event] = []
-        sequence = 1
-        while True:
-            try:
-                stored = await self._js.get_msg(
-                    "ANSWERS", seq=sequence, subject=f"af.answer.{self._key}", next=True, direct=True
-                )
-            except NatsError:  # nothing follows, or NATS is away: the next silence asks again
-                return events
-            events.append(json.loads(stored.data or b""))
-            sequence = (stored.seq or 0) + 1
+    async def _end(self) -> Event | None:
+        try:
+            stored = await self._js.get_msg("ANSWERS", subject=f"af.answer.{self._key}", direct=True)
+        except NatsError:  # nothing is stored yet, or NATS is away: the next silence asks again
+            return None
+        event = json.loads(stored.data or b"")
+        return event if event["type"] in TERMINAL else None
 
 
 async def publish(nc: Client, tenant: str, query: dict[str, str], deadline: float) -> None:
@@ -109,6 +114,15 @@ def show(event: Event) -> None:
             print("cancelled", event["reason"], file=sys.stderr)
 
 
+async def connect(url: str) -> Client:
+    """With the nkey seed of the tenant, which only the file holds."""
+    ca, cert, key = (os.environ.get(f"AF_NATS_TLS_{name}") for name in ("CA", "CERT", "KEY"))
+    tls = ssl.create_default_context(cafile=ca) if ca or cert else None
+    if tls is not None and cert:
+        tls.load_cert_chain(cert, key)
+    return await nats.connect(url, nkeys_seed=os.environ.get("AF_NATS_NKEY_FILE"), tls=tls)
+
+
 async def ask(nc: Client, options: argparse.Namespace) -> int:
     deadline = time.time() + options.timeout
     query = {"id": uuid.uuid4().hex, "question": options.question}
@@ -136,7 +150,7 @@ async def main() -> int:
         "--timeout", type=float, default=os.environ.get("AF_TIMEOUT_S", "120"), help="in seconds"
     )
     options = parser.parse_args()
-    nc = await nats.connect(options.url)
+    nc = await connect(options.url)
     try:
         return await ask(nc, options)
     finally:

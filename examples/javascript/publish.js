@@ -1,21 +1,26 @@
 // Ask askfleet from any JavaScript service, with the NATS client alone.
 //
 //   npm ci
-//   AF_NATS_URL=nats://127.0.0.1:4222 AF_TENANT=demo node publish.js "How do I reset the hub?"
+//   export AF_NATS_URL=nats://127.0.0.1:4222
+//   export AF_TENANT=demo AF_NATS_NKEY_FILE=.askfleet/nats-keys/tenants/demo.nk
+//   node publish.js "How do I reset the hub?"
 //
-// The text goes to stdout, all else to stderr. Exit status: 0 answered, 1 failed or cancelled,
-// 2 not asked, 3 no end before the deadline.
+// For a server that asks for TLS, AF_NATS_TLS_CA, AF_NATS_TLS_CERT and AF_NATS_TLS_KEY name PEM files. The text
+// goes to stdout, all else to stderr. Exit status: 0 answered, 1 failed or cancelled, 2 not asked, 3 no end
+// before the deadline.
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { setTimeout as after } from "node:timers/promises";
 import { jetstream, jetstreamManager, JetStreamApiError } from "@nats-io/jetstream";
-import { connect, headers } from "@nats-io/transport-node";
+import { connect, headers, nkeyAuthenticator } from "@nats-io/transport-node";
 
 const TERMINAL = new Set(["done", "failed", "cancelled"]);
-const SILENCE_MS = 5_000; // read the log when nothing came for so long
+const SILENCE_MS = 5_000; // look at the log when nothing came for so long
 
 /** The events of one answer, each once and in order. */
 class Answer {
   index = 0;
+  text = "";
 
   constructor(nc, tenant, id) {
     this.nc = nc;
@@ -31,32 +36,34 @@ class Answer {
       const patience = Math.min(SILENCE_MS, deadline - Date.now());
       const heard = await Promise.race([next, after(patience, null)]);
       if (heard?.done) return;
-      const event = heard?.value.json();
       if (heard) next = messages.next();
-      // A gap or a silence: messages may have been lost on the way, the log has them all.
-      const fresh = event?.index <= this.index + 1 ? [event] : await this.log();
-      for (const found of fresh) {
-        if (found.index !== this.index + 1) continue;
-        this.index = found.index;
-        yield found;
-        if (TERMINAL.has(found.type)) return;
+      const event = heard ? heard.value.json() : await this.end();
+      if (!event) continue;
+      if (TERMINAL.has(event.type)) {
+        // What was lost on the way stands in the last event, which has the whole text.
+        const missed = event.text?.startsWith(this.text) ? event.text.slice(this.text.length) : "";
+        if (missed) yield { type: "delta", text: missed };
+        yield event;
+        return;
       }
+      if (event.index !== this.index + 1) continue;
+      this.index += 1;
+      if (event.type === "delta") this.text += event.text;
+      yield event;
     }
   }
 
-  async log() {
-    const manager = await jetstreamManager(this.nc, { checkAPI: false });
-    const request = { seq: 1, next_by_subj: this.subject };
-    const events = [];
+  /** The end of the answer, if the log has it. */
+  async end() {
     try {
-      for (let stored; (stored = await manager.direct.getMessage("ANSWERS", request)); ) {
-        events.push(stored.json());
-        request.seq = stored.seq + 1;
-      }
+      const manager = await jetstreamManager(this.nc, { checkAPI: false });
+      const stored = await manager.direct.getMessage("ANSWERS", { last_by_subj: this.subject });
+      const event = stored?.json();
+      return TERMINAL.has(event?.type) ? event : null;
     } catch (error) {
       console.error(`the log can't be read now: ${error.message}`); // the next silence asks again
+      return null;
     }
-    return events;
   }
 }
 
@@ -91,6 +98,17 @@ function show(event) {
   }
 }
 
+/** With the nkey seed of the tenant, which only the file holds. */
+function connection(env) {
+  const options = { servers: env.AF_NATS_URL ?? "nats://127.0.0.1:4222" };
+  if (env.AF_NATS_NKEY_FILE) {
+    options.authenticator = nkeyAuthenticator(() => Buffer.from(readFileSync(env.AF_NATS_NKEY_FILE, "utf8").trim()));
+  }
+  const [caFile, certFile, keyFile] = ["CA", "CERT", "KEY"].map((name) => env[`AF_NATS_TLS_${name}`]);
+  if (caFile || certFile) options.tls = { caFile, certFile, keyFile };
+  return options;
+}
+
 async function main() {
   const question = process.argv[2];
   if (!question || question === "--help") {
@@ -100,7 +118,7 @@ async function main() {
   const tenant = process.env.AF_TENANT ?? "demo";
   const deadline = Date.now() + 1_000 * Number(process.env.AF_TIMEOUT_S ?? 120);
   const query = { id: randomUUID(), question };
-  const nc = await connect({ servers: process.env.AF_NATS_URL ?? "nats://127.0.0.1:4222" });
+  const nc = await connect(connection(process.env));
   try {
     const answer = new Answer(nc, tenant, query.id); // before the publish: no event can be missed
     await publish(nc, tenant, query, deadline);
