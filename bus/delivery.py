@@ -156,7 +156,7 @@ class Settler(Generic[T]):
             )
             await message.nak(delay=delay_s)
             return
-        await self._tell(refusal)
+        await tell(self._give_up, refusal)
         if isinstance(error, DeadlineExceeded):
             await message.ack()
             return
@@ -168,15 +168,6 @@ class Settler(Generic[T]):
         """Whether all attempts were used, by earlier deliveries or `with_this` one."""
         allowed = self._bus.settings.max_deliver - 1 if with_this else self._bus.settings.max_deliver
         return message.metadata.num_delivered >= allowed and await tried(self._bus, message) >= allowed
-
-    async def _tell(self, refusal: Refusal) -> None:
-        """Say it on the log; an answer that ended meanwhile needs no word."""
-        try:
-            await self._give_up(refusal)
-        except (AnswerEnded, Fenced):
-            return
-        except PermanentError as error:
-            log.warning("could not say so on the log", action="give_up_failed", error=str(error))
 
     async def _hand_back(self, message: Msg, *, delay_s: float = 0.0) -> None:
         """Untried, so it does not count as an attempt; the message first, for its note may fail."""
@@ -194,6 +185,16 @@ class Settler(Generic[T]):
     def _refusal(self, message: Msg, error: AskfleetError) -> Refusal:
         tenant, lane = subjects.tenant_of(message.subject), subjects.lane_of(message.subject)
         return Refusal(message.data, tenant, self._envelope(message), error, lane)
+
+
+async def tell(give_up: GiveUp, refusal: Refusal) -> None:
+    """Say it on the log; an answer that ended meanwhile needs no word."""
+    try:
+        await give_up(refusal)
+    except (AnswerEnded, Fenced):
+        return
+    except PermanentError as error:
+        log.warning("could not say so on the log", action="give_up_failed", error=str(error))
 
 
 def _delivery(message: Msg, body: T, envelope: Envelope) -> Delivery[T]:

@@ -4,6 +4,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pydantic_core import from_json
+
+from bus import subjects
 from contracts.errors import DeadlineExceeded
 from contracts.query import DEFAULT_DEADLINE_S
 
@@ -22,6 +25,17 @@ def query_id_in(found: str) -> str:
     """The query id in a message id of ours, or a plain id as a publisher may choose it."""
     parts = found.split(":")
     return parts[1] if len(parts) == 3 else parts[0]
+
+
+def query_id_of(body: bytes, identity: str) -> str:
+    """The query id in a message's body, or the one in its message id where the body can't be read."""
+    try:
+        found = from_json(body)
+    except ValueError:
+        found = None
+    named = found.get("query_id") or found.get("id") if isinstance(found, dict) else None
+    candidate = named if isinstance(named, str) else query_id_in(identity)
+    return candidate if subjects.is_token(candidate) else ""
 
 
 def now_ms() -> int:

@@ -33,6 +33,7 @@ class Sequences(BaseModel):
 
 class ConsumerConfig(BaseModel):
     filter_subject: str = ""
+    max_deliver: int = -1
 
 
 class ConsumerInfo(BaseModel):
@@ -53,7 +54,9 @@ class ConsumerNames(BaseModel):
 
 @dataclass(frozen=True)
 class JetStreamApi:
-    """`within_s` bounds each request. All raise DependencyUnavailable, which names the call."""
+    """`within_s` bounds each request. All raise DependencyUnavailable, which names the call, or
+    PermissionDenied.
+    """
 
     bus: Bus
     within_s: float
@@ -85,9 +88,11 @@ class JetStreamApi:
             raise DependencyUnavailable(f"{call}: not the answer of a JetStream server.") from error
 
     async def _request(self, call: str, body: dict[str, object] | dict[str, str]) -> Msg:
+        subject = f"$JS.API.{call}"
         encoded = json.dumps(body).encode() if body else b""
         try:
-            return await self.bus.nc.request(f"$JS.API.{call}", encoded, timeout=self.within_s)
+            with self.bus.denials.guard(subject):
+                return await self.bus.nc.request(subject, encoded, timeout=self.within_s)
         except NoRespondersError as error:
             raise DependencyUnavailable(f"{call}: JetStream is not there for this account.") from error
         except (NatsError, TimeoutError, OSError) as error:

@@ -169,21 +169,24 @@ async def _stage(api: JetStreamApi, stream: Stream) -> StageView:
 async def _consumer(api: JetStreamApi, stream: Stream, durable: str) -> ConsumerView:
     try:
         info = await api.consumer(stream.name, durable)
-        age_s = await _oldest_age_s(api, stream, info) if info.num_pending else 0.0
-    except DependencyUnavailable as error:
+    except AskfleetError as error:
         return ConsumerView(durable=durable, problem=error.detail)
+    age = await _part(_oldest_age_s(api, stream, info), 0.0)
     return ConsumerView(
         durable=durable,
         lane=subjects.lane_of(info.config.filter_subject).value,
         waiting=info.num_pending,
         in_work=info.num_ack_pending,
         redelivered=info.num_redelivered,
-        oldest_age_s=age_s,
+        oldest_age_s=age.value,
+        problem=age.problem,
     )
 
 
 async def _oldest_age_s(api: JetStreamApi, stream: Stream, info: ConsumerInfo) -> float:
-    """By the server's clock; 0 when it was taken or deleted meanwhile."""
+    """By the server's clock; 0 when nothing waits, or when it was taken meanwhile."""
+    if info.num_pending == 0:
+        return 0.0
     stored_at = await api.next_stored_at(
         stream.name, info.config.filter_subject or stream.subject, info.delivered.stream_seq + 1
     )

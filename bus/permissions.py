@@ -112,7 +112,23 @@ def _works_on(stream: Stream) -> tuple[str, ...]:
         subjects.dead_of(stream.stage),
         subjects.handed_back_of(stream.name),
         f"{API}.STREAM.INFO.{HANDED_BACK.name}",
+        *_clears_up(stream),
         *_presence(),
+    )
+
+
+def _clears_up(stream: Stream) -> tuple[str, ...]:
+    """To bury what the server gave up: no consumer delivers it, so it is read and removed by sequence."""
+    return tuple(
+        f"{API}.{call}"
+        for call in (
+            f"STREAM.INFO.{stream.name}",
+            f"STREAM.MSG.GET.{stream.name}",
+            f"STREAM.MSG.DELETE.{stream.name}",
+            f"DIRECT.GET.{stream.name}",
+            f"CONSUMER.NAMES.{stream.name}",
+            f"CONSUMER.INFO.{stream.name}.*",
+        )
     )
 
 
@@ -155,7 +171,7 @@ def _stage(role: str, purpose: str, stream: Stream, *further: str) -> Role:
         role,
         purpose,
         publish=(*_works_on(stream), *_answers(), *further),
-        subscribe=_hears(role, subjects.CANCEL, subjects.WORKERS_PING),
+        subscribe=_hears(role, subjects.given_up(stream.name), subjects.CANCEL, subjects.WORKERS_PING),
     )
 
 
@@ -174,7 +190,9 @@ ROUTER = Role(
         *_watches(FAIR_STREAMS),
         *_artefact_reads(),
     ),
-    subscribe=_hears("router", subjects.CANCEL, subjects.OUTCOME, subjects.WORKERS_PING),
+    subscribe=_hears(
+        "router", subjects.given_up(ROUTE.name), subjects.CANCEL, subjects.OUTCOME, subjects.WORKERS_PING
+    ),
 )
 RETRIEVAL = _stage("retrieval", "searches the documents", RETRIEVE, *_GENERATION)
 SQL_ROLE = _stage("sql", "asks the databases", SQL, *_GENERATION)
@@ -183,7 +201,7 @@ INGEST_ROLE = Role(
     "ingest",
     "indexes documents",
     publish=(*_works_on(INGEST), subjects.OUTCOME),
-    subscribe=_hears("ingest", subjects.WORKERS_PING),
+    subscribe=_hears("ingest", subjects.given_up(INGEST.name), subjects.WORKERS_PING),
 )
 BRIDGE = Role(
     "bridge",
@@ -229,7 +247,11 @@ MONITOR = Role(
         f"{API}.STREAM.NAMES",
         f"{API}.STREAM.LIST",
         *_watches(STREAMS),
-        *(f"{API}.CONSUMER.{call}" for s in STREAMS for call in (f"LIST.{s.name}", f"INFO.{s.name}.*")),
+        *(
+            f"{API}.CONSUMER.{call}"
+            for s in STREAMS
+            for call in (f"NAMES.{s.name}", f"LIST.{s.name}", f"INFO.{s.name}.*")
+        ),
         subjects.WORKERS_PING,
     ),
     subscribe=_hears("monitor", ADVISORIES),

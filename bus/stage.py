@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel
 
 from bus import subjects
 from bus.answer_log import AnswerWriter
+from bus.backstop import watch_given_up
 from bus.connection import Bus
 from bus.consume import PullLoop, Source
 from bus.delivery import GiveUp, Refusal, Settler, Terms, Work
-from bus.envelope import query_id_in
+from bus.envelope import query_id_of
 from contracts import Failed
 from contracts.query import DEFAULT_DEADLINE_S
 
@@ -37,33 +37,24 @@ async def run_stage(
         default_deadline_s: for messages that state no deadline.
     """
     terms = Terms(source.durable.split("-")[0], max(1, source.concurrency // 2), default_deadline_s)
-    settler = Settler(bus, terms, kind, work, give_up or fail_on_log(bus))
-    loop = PullLoop(bus, source, settler)
-    await loop.start()
-    try:
-        yield loop
-    finally:
-        await loop.drain(drain_grace_s)
+    tell = give_up or fail_on_log(bus)
+    loop = PullLoop(bus, source, Settler(bus, terms, kind, work, tell))
+    async with watch_given_up(bus, source.stream, terms, tell):
+        await loop.start()
+        bus.vitals.watch(loop)
+        try:
+            yield loop
+        finally:
+            await loop.drain(drain_grace_s)
 
 
 def fail_on_log(bus: Bus) -> GiveUp:
     """Write `failed` on the answer log of the query that a given-up message belongs to, if it names one."""
 
     async def give_up(refusal: Refusal) -> None:
-        query_id = query_id_of(refusal)
+        query_id = query_id_of(refusal.raw, refusal.envelope.message_id)
         if query_id and subjects.is_token(refusal.tenant):
             writer = AnswerWriter(bus, refusal.tenant, query_id)
             await writer.append_once(Failed(problem=refusal.error.problem()))
 
     return give_up
-
-
-def query_id_of(refusal: Refusal) -> str:
-    """The query id in the body, or the one in the message id where the body can't be read."""
-    try:
-        body = from_json(refusal.raw)
-    except (ValueError, ValidationError):
-        body = None
-    found = body.get("query_id") or body.get("id") if isinstance(body, dict) else None
-    candidate = found if isinstance(found, str) else query_id_in(refusal.envelope.message_id)
-    return candidate if subjects.is_token(candidate) else ""

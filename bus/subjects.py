@@ -26,6 +26,7 @@ LIVE = "af.live.*.*"
 DEAD = "af.dlq.*.*"
 CANCEL = "af.cancel.*.*"
 OUTCOME = "af.outcome.*"
+GIVEN_UP = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES"
 WORKERS_PING = "af.workers.ping"
 HANDED_BACK = "af.handed-back.*.*.*"
 
@@ -133,6 +134,16 @@ def dead_of(stage: str) -> str:
 
 def handed_back_of(stream: str) -> str:
     return f"af.handed-back.{token('stream', stream)}.*.*"
+
+
+def given_up(stream: str) -> str:
+    """Where the server says that a message of a stream was delivered as often as its consumer allows."""
+    return f"{GIVEN_UP}.{token('stream', stream)}.*"
+
+
+def dead_letters(stage: str = "", tenant: str = "") -> str:
+    """Those of a stage, of a tenant, of both, or all."""
+    return f"af.dlq.{token('stage', stage) if stage else '*'}.{token('tenant', tenant) if tenant else '*'}"
 
 
 def stage_of_dead(subject: str) -> str:

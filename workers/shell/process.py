@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from importlib import metadata
 from typing import TypeVar
 
 import structlog
@@ -12,6 +13,7 @@ from faststream import FastStream
 from pydantic import ValidationError
 
 from bus.connection import Bus, bind, open_broker
+from bus.presence import Identity, answer_pings
 from contracts.errors import AskfleetError
 from workers.shell.http import Ready, health_app, serve
 from workers.shell.logs import configure_logs
@@ -55,6 +57,7 @@ def run_worker(name: str, load: Callable[[], S], make: Callable[[S], Open], *, p
 async def _run(name: str, settings: WorkerSettings, open_worker: Open, *, probes: bool) -> None:
     stack = AsyncExitStack()
     broker = open_broker(settings, name=f"askfleet-{name}")
+    identity = Identity(name, version=metadata.version("askfleet"))
 
     async def start() -> None:
         bus = await bind(broker, settings)
@@ -64,6 +67,7 @@ async def _run(name: str, settings: WorkerSettings, open_worker: Open, *, probes
             worker = conditions[0]() if conditions else {"started": False}
             return {"nats": bus.nc.is_connected} | worker
 
+        await stack.enter_async_context(answer_pings(bus, identity, ready))
         if probes:
             app = health_app(ready)
             port = await stack.enter_async_context(
