@@ -1,6 +1,7 @@
 """The NATS client examples against a real nats-server; the test itself writes the answer logs."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,16 +12,38 @@ from test_bridge import bridge
 from bus import subjects
 from bus.answer_log import AnswerWriter
 from bus.connection import Bus
+from bus.keys import KeyFolder
+from bus.settings import BusSettings
+from bus.testing import NatsServer
 from bus.topology import ROUTE
 from contracts import SCHEMAS, Accepted, Cancelled, Citation, Delta, Done, Failed, Query, Terminal, decode
 from contracts.errors import SchemaChanged
 
+TENANT = "acme"
 DONE = Done(text="ab", citations=(Citation(number=1, kind="passage", title="Hub", source="docs/hub.md"),))
 
 
 @pytest.fixture(params=["python", "javascript"])
 def command(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return PUBLISH_PYTHON if request.param == "python" else publish_javascript()
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyFolder:
+    return KeyFolder(tmp_path / "keys")
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path, keys: KeyFolder) -> Iterator[NatsServer]:
+    """With permissions: an example has the rights of its tenant, the test those of the operator."""
+    server = NatsServer(tmp_path / "nats", permissions=keys.ensure(("operator",), (TENANT,))).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bus_settings(nats_url: str, keys: KeyFolder) -> BusSettings:
+    return keys.settings(nats_url, "operator")
 
 
 async def accept(bus: Bus) -> AnswerWriter:
@@ -38,9 +61,12 @@ async def accept(bus: Bus) -> AnswerWriter:
 
 
 async def ask(command: tuple[str, ...], bus: Bus, *, timeout_s: int = 60, url: str = "") -> Client:
+    operator = bus.settings.nats_nkey_file
+    assert operator is not None
     environment = {
         "AF_NATS_URL": url or bus.settings.nats_url,
-        "AF_TENANT": "acme",
+        "AF_NATS_NKEY_FILE": str(KeyFolder(operator.parent).tenant(TENANT)),
+        "AF_TENANT": TENANT,
         "AF_TIMEOUT_S": str(timeout_s),
     }
     return await start(command, "Why?", env=environment)
