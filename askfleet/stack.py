@@ -68,7 +68,7 @@ class Stack:
         self.options = options or StackOptions()
         self._lock = StateLock(state.lock)
         self._on_change = on_change
-        self._supervisor = Supervisor(on_change=self._changed)
+        self._supervisor = Supervisor(on_change=self._changed, held=state.is_held)
 
     async def __aenter__(self) -> "Stack":
         """Raises Misconfigured when a stack runs on the folder already."""
@@ -223,7 +223,13 @@ def _records(statuses: tuple[Status, ...]) -> list[ProcessRecord]:
         if status.pid is not None and psutil.pid_exists(status.pid):
             started_at = psutil.Process(status.pid).create_time()
             records.append(
-                ProcessRecord(name=status.name, address=status.address, pid=status.pid, started_at=started_at)
+                ProcessRecord(
+                    name=status.name,
+                    address=status.address,
+                    pid=status.pid,
+                    started_at=started_at,
+                    ready=status.state is State.READY,
+                )
             )
     return records
 

@@ -20,6 +20,7 @@ class ProcessRecord(BaseModel):
     pid: int
     started_at: float
     """Epoch seconds; with the pid it names one process, since pids are used again."""
+    ready: bool = True
 
 
 class StackRecord(BaseModel):
@@ -64,6 +65,10 @@ class StateFolder:
 
     def log(self, name: str) -> Path:
         return self.root / "logs" / f"{name}.log"
+
+    def is_held(self, name: str) -> bool:
+        """A process that has ended stays away while a file `held/<name>` is there: for drills of outages."""
+        return (self.root / "held" / name).exists()
 
     def write_stack(self, record: StackRecord) -> None:
         write_private(self._stack, record.model_dump_json(indent=2))

@@ -16,6 +16,8 @@ from contracts.errors import AskfleetError
 
 log = structlog.get_logger(__name__)
 
+HELD_CHECK_S = 0.1
+
 
 class Process(Protocol):
     """What can be supervised: a `Child`, or a server that starts itself in a way of its own."""
@@ -83,11 +85,17 @@ class Supervised:
     """One process under supervision, from `start` until `stop`."""
 
     def __init__(
-        self, process: Process, *, backoff: Backoff, on_change: Callable[[], None] = lambda: None
+        self,
+        process: Process,
+        *,
+        backoff: Backoff,
+        on_change: Callable[[], None] = lambda: None,
+        held: Callable[[str], bool] = lambda name: False,
     ) -> None:
         self._process = process
         self._backoff = backoff
         self._on_change = on_change
+        self._held = held
         self._status = Status(process.name, address=process.address)
         self._watch: asyncio.Task[None] | None = None
 
@@ -143,6 +151,7 @@ class Supervised:
                 log_tail=tail(self._process.log, 3),
             )
             await asyncio.sleep(delay_s)
+            await self._until_released()
             self._status = replace(self._status, restarts=self._status.restarts + 1)
             self._set(State.STARTING)
             try:
@@ -157,19 +166,33 @@ class Supervised:
             )
             return crashes
 
+    async def _until_released(self) -> None:
+        if self._held(self._process.name):
+            self._set(State.WAITING, note="held back")
+            while self._held(self._process.name):  # noqa: ASYNC110 (a file of another process's)
+                await asyncio.sleep(HELD_CHECK_S)
+
     def _set(self, state: State, *, note: str = "") -> None:
         self._status = replace(self._status, state=state, note=note)
         self._on_change()
 
 
 class Supervisor:
-    """Processes in the order of their start; stopped in reverse, group by group."""
+    """Processes in the order of their start; stopped in reverse, group by group.
+
+    A process that has ended is not started again while `held` says so of its name.
+    """
 
     def __init__(
-        self, *, backoff: Backoff | None = None, on_change: Callable[[], None] = lambda: None
+        self,
+        *,
+        backoff: Backoff | None = None,
+        on_change: Callable[[], None] = lambda: None,
+        held: Callable[[str], bool] = lambda name: False,
     ) -> None:
         self._backoff = backoff or Backoff()
         self._on_change = on_change
+        self._held = held
         self._groups: list[list[Supervised]] = []
 
     @property
@@ -179,7 +202,8 @@ class Supervisor:
     async def start(self, *processes: Process) -> None:
         """Start a group side by side; returns when all are ready, raises the first AskfleetError."""
         group = [
-            Supervised(process, backoff=self._backoff, on_change=self._on_change) for process in processes
+            Supervised(process, backoff=self._backoff, on_change=self._on_change, held=self._held)
+            for process in processes
         ]
         self._groups.append(group)
         try:

@@ -292,3 +292,21 @@ def test_a_log_that_has_grown_is_moved_aside_at_the_next_start(tmp_path: Path):
     kept = sorted(path.name for path in tmp_path.iterdir())
     assert kept == ["worker.log.1", "worker.log.2", "worker.log.3"]
     assert tail(tmp_path / "worker.log.1").endswith("4")
+
+
+async def test_a_process_that_is_held_back_stays_away_until_it_is_released(tmp_path: Path, port: int) -> None:
+    held = {"listener"}
+    supervisor = Supervisor(backoff=FAST, held=held.__contains__)
+    child = listener(tmp_path, port)
+    await supervisor.start(child)
+    os.kill(child.pid or 0, signal.SIGKILL)
+    await eventually(lambda: supervisor.statuses[0].note == "held back")
+
+    with pytest.raises(ConnectionRefusedError):
+        await accepts_connections(port)
+    held.clear()
+    await eventually(lambda: supervisor.statuses[0].state is State.READY)
+
+    assert await accepts_connections(port)
+    assert supervisor.statuses[0].restarts == 1
+    await supervisor.stop()
