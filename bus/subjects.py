@@ -157,6 +157,17 @@ def tenant_of(subject: str) -> str:
     return parts[position]
 
 
+def of_tenant(pattern: str, tenant: str) -> str:
+    """The part of a stream's subjects, `af.query.*` for example, that is one tenant's: its last token."""
+    return f"{pattern.removesuffix('*')}{token('tenant', tenant)}"
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Whether a subject is one of a pattern whose wildcards are all `*`."""
+    wanted, found = pattern.split("."), subject.split(".")
+    return len(wanted) == len(found) and all(a in ("*", b) for a, b in zip(wanted, found, strict=True))
+
+
 def answer_key(subject: str) -> AnswerKey:
     _, _, tenant, query_id = subject.split(".")
     return AnswerKey(tenant, query_id)

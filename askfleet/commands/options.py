@@ -31,6 +31,8 @@ NatsUrl = Annotated[
         "--nats-url", envvar="AF_NATS_URL", help="NATS servers; default: the running local stack's."
     ),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for a confirmation.")]
 
 STATE_DIR = DEFAULT_STATE_DIR
 TENANT = DEMO_TENANT

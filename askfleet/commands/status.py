@@ -1,89 +1,120 @@
-"""`askfleet status`: what runs, and what waits."""
+"""`askfleet status`: what runs, what waits, what was given up."""
 
-import httpx
+import asyncio
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
 import psutil
 import typer
-from pydantic import BaseModel
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
 
-from askfleet.board import process_table
+from askfleet.board import MemoryGauge, process_table
 from askfleet.commands import options
-from askfleet.state import ProcessRecord, StackRecord, StateFolder
+from askfleet.interruption import until_signalled
+from askfleet.overview_tables import overview_tables
+from askfleet.state import ProcessRecord, StateFolder
 from askfleet.supervisor import State, Status
+from bus.connection import Bus, connect
+from bus.overview import Overview, read_overview
 from contracts.errors import DependencyUnavailable
 
-TIMEOUT_S = 5.0
+EVERY_S = 1.0
 
 
-class Consumer(BaseModel):
-    stream_name: str
-    name: str
-    num_pending: int = 0
-    num_ack_pending: int = 0
-    num_redelivered: int = 0
+def status(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Again every second, until Ctrl-C.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object; with --watch one on each line.")
+    ] = False,
+    nats_url: options.NatsUrl = None,
+    state_dir: options.StateDir = options.STATE_DIR,
+) -> None:
+    """Show the depth and age of each queue, what is in work, dead letters, and the workers that are alive.
 
+    Of the local stack, with its processes; or with `--nats-url` of any deployment: all comes from NATS.
 
-class StreamState(BaseModel):
-    messages: int = 0
-    bytes: int = 0
+        askfleet status
 
+        askfleet status --watch
 
-class Stream(BaseModel):
-    name: str
-    state: StreamState = StreamState()
-    consumer_detail: list[Consumer] = []
-
-
-class Account(BaseModel):
-    stream_detail: list[Stream] = []
-
-
-class Jetstream(BaseModel):
-    """The part of nats-server's `/jsz` that is shown."""
-
-    account_details: list[Account] = []
-
-
-def status(state_dir: options.StateDir = options.STATE_DIR) -> None:
-    """Show the processes of the running stack and the length of each queue.
-
-    askfleet status
+        askfleet status --json --nats-url nats://nats.example.org:4222
     """
-    record = StateFolder(state_dir).running_stack()
-    console = Console()
-    console.print(process_table(_status(process) for process in record.processes))
-    console.print(queue_table(read_queues(record)))
-    typer.echo(f"bridge  {' '.join(record.bridge_urls)}")
+    state = StateFolder(state_dir)
+    settings = options.bus_settings(state, nats_url)
+
+    async def show() -> None:
+        async with connect(settings, name="askfleet-status") as bus:
+            screen = _JsonLines() if as_json else _Screen(None if nats_url else state)
+            if watch:
+                await until_signalled(_watch(bus, screen))
+            else:
+                screen.show(await read_overview(bus))
+
+    asyncio.run(show())
 
 
-def read_queues(record: StackRecord) -> Jetstream:
-    """Raises DependencyUnavailable when nats-server's monitoring does not answer."""
-    url = f"{record.nats_monitor_url}/jsz?streams=true&consumers=true"
-    try:
-        response = httpx.get(url, timeout=TIMEOUT_S).raise_for_status()
-    except httpx.HTTPError as error:
-        raise DependencyUnavailable(f"nats-server at {url} does not answer ({error}).") from error
-    return Jetstream.model_validate_json(response.content)
+async def _watch(bus: Bus, screen: "_JsonLines | _Screen") -> None:
+    """A moment without NATS is told and outlived."""
+    loop = asyncio.get_running_loop()
+    with screen.open():
+        while True:
+            began = loop.time()
+            try:
+                screen.show(await read_overview(bus))
+            except DependencyUnavailable as error:
+                screen.tell(error.detail)
+            await asyncio.sleep(max(0.0, EVERY_S - (loop.time() - began)))
 
 
-def queue_table(jetstream: Jetstream) -> Table:
-    table = Table(
-        "stream", "messages", "consumer", "waiting", "in work", "redelivered", box=None, header_style="bold"
-    )
-    streams = [stream for account in jetstream.account_details for stream in account.stream_detail]
-    for stream in sorted(streams, key=lambda found: found.name):
-        first = (stream.name, str(stream.state.messages))
-        for numbers in [_numbers(consumer) for consumer in stream.consumer_detail] or [("", "", "", "")]:
-            table.add_row(*first, *numbers)
-            first = ("", "")
-    return table
+class _JsonLines:
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        yield
+
+    def show(self, overview: Overview) -> None:
+        sys.stdout.write(overview.model_dump_json() + "\n")
+        sys.stdout.flush()
+
+    def tell(self, problem: str) -> None:
+        print(problem, file=sys.stderr)
 
 
-def _numbers(consumer: Consumer) -> tuple[str, str, str, str]:
-    counts = (consumer.num_pending, consumer.num_ack_pending, consumer.num_redelivered)
-    pending, in_work, redelivered = (str(count) for count in counts)
-    return consumer.name, pending, in_work, redelivered
+class _Screen:
+    """Tables; of the local stack also its processes."""
+
+    def __init__(self, state: StateFolder | None) -> None:
+        self._state = state
+        self._console = Console()
+        self._gauge = MemoryGauge()
+        self._live: Live | None = None
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        with Live(console=self._console, auto_refresh=False) as self._live:
+            yield
+        self._live = None
+
+    def show(self, overview: Overview) -> None:
+        parts = [*self._local(), *overview_tables(overview)]
+        if self._live is None:
+            self._console.print(Group(*parts))
+        else:
+            self._live.update(Group(*parts), refresh=True)
+
+    def tell(self, problem: str) -> None:
+        if self._live is not None:
+            self._live.update(Text(problem, style="red"), refresh=True)
+
+    def _local(self) -> list[RenderableType]:
+        if self._state is None:
+            return []
+        record = self._state.running_stack()
+        table = process_table((_status(process) for process in record.processes), self._gauge)
+        return [table, Text(f"bridge  {' '.join(record.bridge_urls)}\n")]
 
 
 def _status(record: ProcessRecord) -> Status:
