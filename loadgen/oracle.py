@@ -155,11 +155,11 @@ def _reading(witness: Witness) -> _Reading:
         array("q", (event.id for event in seen)),
         array("I", (digest(event.data) for event in seen)),
         witness.whole,
-        tuple(_faults_of_reader(witness)),
+        tuple(faults_of_reader(witness)),
     )
 
 
-def _faults_of_reader(witness: Witness) -> Iterator[Fault]:
+def faults_of_reader(witness: Witness) -> Iterator[Fault]:
     ids = [event.id for event in witness.seen]
     events = [decode_event(event.data) for event in witness.seen]
     yield from _numbering(ids)
