@@ -1,24 +1,29 @@
-"""A whole local stack for one bench: `askfleet up` as a child process on a state folder of its own."""
+"""A whole local stack for one run: `askfleet up` as a child process on a state folder of its own."""
 
+import hashlib
+import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 from urllib.parse import urlsplit
 
+import yaml
 from pydantic import BaseModel, ConfigDict
 
 from bus.keys import KeyFolder
 from bus.settings import BusSettings
 from contracts.errors import Misconfigured
 from loadgen.clients import Door
+from loadgen.stack_processes import StackProcesses
 
 START_WITHIN_S = 300.0
 STOP_WITHIN_S = 60.0
@@ -51,47 +56,79 @@ class _Keys(BaseModel):
 
 @dataclass(frozen=True)
 class LocalStack:
-    """`operator`: how to reach its NATS with every right; `pids`: of each of its processes, by name."""
+    """`operator`: how to reach its NATS with every right; `pids`: of each of its processes, by name, at its
+    start; `keys`: of the bridges, by tenant.
+    """
 
     door: Door
     operator: BusSettings
     sql_dsn: str
     pids: Mapping[str, int]
     folder: Path
+    bridge_urls: Sequence[str]
+    keys: Mapping[str, str]
+
+    @property
+    def processes(self) -> StackProcesses:
+        return StackProcesses(self.folder)
 
 
 @contextmanager
-def local_stack(environment: Mapping[str, str], *, arguments: Sequence[str] = ()) -> Iterator[LocalStack]:
-    """A stack while the context is open; its data goes with it.
+def local_stack(
+    environment: Mapping[str, str],
+    *,
+    arguments: Sequence[str] = (),
+    tenants: Sequence[str] = (),
+    folder: Path | None = None,
+) -> Iterator[LocalStack]:
+    """A stack while the context is open.
 
     Args:
         environment: settings of the workers.
         arguments: of `askfleet up`.
+        tenants: each with a key that has no limits; by default those of `askfleet up`. The first is asked.
+        folder: where its data and logs are, and stay; by default they go with it.
 
     Raises:
         Misconfigured: it did not start; carries what it printed.
     """
-    with tempfile.TemporaryDirectory(prefix="askfleet-bench-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        log = folder / "up.log"
-        command = [
-            sys.executable,
-            "-m",
-            "askfleet.main",
-            "up",
-            "--state-dir",
-            str(folder / "state"),
-            *arguments,
-        ]
+    with _home(folder) as name:
+        home = Path(name)
+        log, state = home / "up.log", home / "state"
+        if tenants:
+            _write_tenants(state, tenants)
+        command = [sys.executable, "-m", "askfleet.main", "up", "--state-dir", str(state), *arguments]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command, env={**_clean_environment(), **environment}, stdout=output, stderr=output
             )
         try:
-            record = _started(process, folder / "state", log)
-            yield _stack(record, process.pid, folder / "state")
+            record = _started(process, state, log)
+            yield _stack(record, process.pid, state, tenant=tenants[0] if tenants else TENANT)
         finally:
             _stop(process)
+
+
+def _home(folder: Path | None) -> "tempfile.TemporaryDirectory[str] | nullcontext[str]":
+    if folder is None:
+        return tempfile.TemporaryDirectory(prefix="askfleet-bench-", ignore_cleanup_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return nullcontext(str(folder))
+
+
+def _write_tenants(state: Path, tenants: Sequence[str]) -> None:
+    """As `askfleet up` finds them at its start; what is there already stays."""
+    if (state / "tenants.yaml").exists():
+        return
+    state.mkdir(parents=True, exist_ok=True)
+    keys = {tenant: secrets.token_urlsafe(24) for tenant in tenants}
+    unlimited = {"requests_per_s": 0, "concurrent": 0}
+    entries = {
+        tenant: {"keys": [hashlib.sha256(key.encode()).hexdigest()], **unlimited}
+        for tenant, key in keys.items()
+    }
+    (state / "keys.json").write_text(json.dumps({"keys": keys}))
+    (state / "tenants.yaml").write_text(yaml.safe_dump({"tenants": entries}))
 
 
 def _clean_environment() -> dict[str, str]:
@@ -110,13 +147,13 @@ def _started(process: subprocess.Popen[bytes], state: Path, log: Path) -> _Recor
     raise Misconfigured(f"The stack did not start within {START_WITHIN_S:g} s:\n{tail}")
 
 
-def _stack(record: _Record, pid: int, state: Path) -> LocalStack:
+def _stack(record: _Record, pid: int, state: Path, *, tenant: str) -> LocalStack:
     url = urlsplit(record.bridge_urls[0])
     keys = _Keys.model_validate_json((state / "keys.json").read_bytes()).keys
-    door = Door(str(url.hostname), int(url.port or 80), keys[TENANT])
+    door = Door(str(url.hostname), int(url.port or 80), keys[tenant])
     pids = {process.name: process.pid for process in record.processes}
     operator = KeyFolder(record.nats_keys).settings(record.nats_url, "operator")
-    return LocalStack(door, operator, record.sql_dsn, pids, state)
+    return LocalStack(door, operator, record.sql_dsn, pids, state, record.bridge_urls, keys)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
