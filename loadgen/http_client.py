@@ -7,10 +7,11 @@ at another bridge; a stream that was cut is resumed there behind the last event 
 import asyncio
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from time import perf_counter
 
+from contracts.errors import Misconfigured
 from loadgen.asking import Asking
 from loadgen.bridges import Address, Bridges
 from loadgen.mix import Order
@@ -43,9 +44,41 @@ class HttpClient:
         self._chance = random.Random(scenario.seed)  # noqa: S311 (not for secrets)
 
     async def ask(self, order: Order, *, scheduled_at: float) -> Observed:
-        asking = Asking(order, self.scenario, scheduled_at, Reading(self._pulse), self._chance)
+        asking = self.begin(order, scheduled_at=scheduled_at)
         await _Conversation(self, asking, headers=self.headers(order.tenant)).run()
+        return self.observed(asking)
+
+    def begin(self, order: Order, *, scheduled_at: float) -> Asking:
+        return Asking(order, self.scenario, scheduled_at, Reading(self._pulse), self._chance)
+
+    def observed(self, asking: Asking) -> Observed:
         return asking.observed(origin=self._origin)
+
+    async def check(self, tenants: Iterable[str]) -> None:
+        """Each tenant's key at one of the bridges.
+
+        Raises:
+            Misconfigured: no bridge answers, or one does not take a key.
+        """
+        for tenant in tenants:
+            reply = await self._first_reply(self.headers(tenant))
+            if reply.status in (401, 403):
+                raise Misconfigured(
+                    f"The bridge refuses the key of tenant {tenant!r}: {code_of(reply)}.",
+                    remedy="Give the key with --key or AF_API_KEY, or beside the tenant in the scenario.",
+                )
+
+    async def _first_reply(self, headers: Mapping[str, str]) -> Reply:
+        for bridge in self.bridges.addresses:
+            with suppress(OSError):
+                async with self.bridges.connection(bridge) as connection:
+                    reply = await connection.request("GET", bridge.prefix + "/v1/models", headers=headers)
+                if reply.status:
+                    return reply
+        named = ", ".join(map(str, self.bridges.addresses))
+        raise Misconfigured(
+            f"No bridge answers at {named}.", remedy="Start one with `askfleet up`, or name it with --url."
+        )
 
     def headers(self, tenant: str) -> dict[str, str]:
         key = self._keys.get(tenant, "")
