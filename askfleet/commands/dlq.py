@@ -14,6 +14,7 @@ from askfleet.commands import options
 from askfleet.confirmation import confirm
 from askfleet.moments import ago, epoch_ms
 from askfleet.progress import counted
+from askfleet.screen import screen
 from askfleet.state import StateFolder
 from bus.connection import Bus, connect
 from bus.dead_letter import DeadLetter, LetterFilter, forget_letter, read_letter, read_letters
@@ -73,7 +74,7 @@ def list_letters(
         for letter in found:
             typer.echo(letter.model_dump_json())
         return
-    Console().print(letter_table(found) if found else "no dead letters")
+    screen().print(letter_table(found) if found else "no dead letters")
     if limit and len(found) == limit:
         typer.echo(f"the first {limit}; --limit 0 shows all", err=True)
 

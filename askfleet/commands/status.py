@@ -8,7 +8,7 @@ from typing import Annotated
 
 import psutil
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -16,6 +16,7 @@ from askfleet.board import MemoryGauge, process_table
 from askfleet.commands import options
 from askfleet.interruption import until_signalled
 from askfleet.overview_tables import overview_tables
+from askfleet.screen import screen
 from askfleet.state import ProcessRecord, StateFolder
 from askfleet.supervisor import State, Status
 from bus.connection import Bus, connect
@@ -88,7 +89,7 @@ class _Screen:
 
     def __init__(self, state: StateFolder | None) -> None:
         self._state = state
-        self._console = Console()
+        self._console = screen()
         self._gauge = MemoryGauge()
         self._live: Live | None = None
 
