@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from bus.server import load_keys, production, roles_table
 from bus.settings import BusSettings
 from workers.bridge.settings import BridgeSettings
 from workers.embedding import EmbedderSettings
@@ -20,7 +21,12 @@ from workers.shell.settings import WorkerSettings
 from workers.sql.settings import SqlSettings
 from workers.vectors import VectorSettings
 
-PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "configuration.md"
+SECURITY_PAGE = ROOT / "docs" / "security.md"
+ROLES_BEGIN, ROLES_END = "<!-- roles -->\n", "<!-- /roles -->"
+EXAMPLE_KEYS = ROOT / "deploy" / "nats" / "public.yaml"
+SERVER_CONFIGURATION = ROOT / "deploy" / "nats" / "nats-server.conf"
 HEAD = """# Configuration
 
 Every process reads its settings from environment variables once, at its start, and refuses to start when a
@@ -102,6 +108,19 @@ def _default(field: FieldInfo) -> str:
     )
 
 
+def security_page() -> str:
+    """The page with its table of roles written anew."""
+    before, _, rest = SECURITY_PAGE.read_text().partition(ROLES_BEGIN)
+    _, _, after = rest.partition(ROLES_END)
+    return f"{before}{ROLES_BEGIN}{roles_table()}{ROLES_END}{after}"
+
+
+def server_configuration() -> str:
+    return production(load_keys(EXAMPLE_KEYS))
+
+
 if __name__ == "__main__":
     PAGE.write_text(page())
-    print("docs/configuration.md")
+    SECURITY_PAGE.write_text(security_page())
+    SERVER_CONFIGURATION.write_text(server_configuration())
+    print(f"{PAGE.name} {SECURITY_PAGE.name} {SERVER_CONFIGURATION.name}")

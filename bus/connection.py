@@ -22,6 +22,8 @@ from contracts.errors import Misconfigured
 
 log = structlog.get_logger(__name__)
 
+CLOSE_WITHIN_S = 0.2
+
 
 @dataclass(frozen=True)
 class Bus:
@@ -68,8 +70,10 @@ class Broker(NatsBroker):
             await client.connect(**self._connection_kwargs)
         except BaseException:
             refusal = self.last_error
+            # After a failed handshake the client waits for the end of a connection that is closed already.
             with contextlib.suppress(OSError, NatsError):
-                await client.close()
+                async with asyncio.timeout(CLOSE_WITHIN_S):
+                    await client.close()
             self.last_error = refusal
             raise
         self._has_connected = True

@@ -4,7 +4,7 @@ The fleet (workers, bridge, operator, ...) shares one account, where each role i
 needs. Each tenant has an account of its own that imports its own doors and nothing else. Permissions alone
 would not keep tenants apart: a client names the reply subject of a request freely and the server sends the
 reply there with its own rights, so a publisher could have text stored on another tenant's answer. In another
-account, a reply can only come back to that account. See docs/adr/0006-account-per-tenant.md.
+account, a reply can only come back to that account. See docs/adr/0007-account-per-tenant.md.
 """
 
 from dataclasses import dataclass

@@ -11,6 +11,7 @@ server. See docs/security.md.
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,10 +40,12 @@ Block = Mapping[str, object]
 
 ANYBODY = "EXAMPLE"
 PUBLIC_KEYS = "public.yaml"
+TLS_FOLDER = "/etc/nats/tls"
+STORE = "/data/jetstream"
 HEAD = """\
 # Written by `python -m bus.server configuration` from the roles in bus/permissions.py and a file of public
 # keys. Do not edit: change those and write it again, check it with `nats-server -t -c`, then reload the
-# server with `nats-server --signal reload`. docs/security.md explains it.
+# server with `nats-server --signal reload`. docs/security.md explains it. Whose keys these are:
 """
 
 
@@ -119,12 +122,12 @@ def access(keys: PublicKeys) -> Block:
     return {"accounts": accounts(keys), "system_account": SYSTEM}
 
 
-def production(keys: PublicKeys, *, tls: Tls, store: str) -> str:
+def production(keys: PublicKeys, *, tls: Tls | None = None, store: str = STORE) -> str:
     """A whole configuration with a word on each part."""
     parts: Mapping[str, Block] = {
         "Clients come in here, over TLS only and with a certificate of their own.": {
             "listen": "0.0.0.0:4222",
-            "tls": tls.block(),
+            "tls": (tls or Tls.in_folder(TLS_FOLDER)).block(),
         },
         "Lengths of queues for autoscalers. It knows no credentials: keep it on loopback, or behind a "
         "network policy.": {"http": "127.0.0.1:8222"},
@@ -141,7 +144,19 @@ def production(keys: PublicKeys, *, tls: Tls, store: str) -> str:
         },
         "One account for the fleet, one for each tenant, which imports its own doors only.": access(keys),
     }
-    return HEAD + "".join(f"\n# {comment}\n{_lines(block)}" for comment, block in parts.items())
+    return (
+        HEAD + _names(keys) + "".join(f"\n{_comment(text)}{_lines(block)}" for text, block in parts.items())
+    )
+
+
+def _comment(text: str) -> str:
+    return textwrap.fill(text, 108, initial_indent="# ", subsequent_indent="# ") + "\n"
+
+
+def _names(keys: PublicKeys) -> str:
+    """Which key is whose."""
+    owners = {**keys.roles, **{account(tenant): found for tenant, found in keys.tenants.items()}}
+    return "".join(f"#   {key} {owner}\n" for owner, found in owners.items() for key in found)
 
 
 def _lines(block: Block) -> str:
@@ -207,8 +222,8 @@ def main() -> None:
     keys.add_argument("--tenants", type=Path, required=True, help="the tenants file")
     configuration = commands.add_parser("configuration", help="print the server's configuration")
     configuration.add_argument("keys", type=Path, help="the file of public keys")
-    configuration.add_argument("--tls", default="/etc/nats/tls", help="folder with the server's certificates")
-    configuration.add_argument("--store", default="/data/jetstream", help="folder of the streams")
+    configuration.add_argument("--tls", default=TLS_FOLDER, help="folder with the server's certificates")
+    configuration.add_argument("--store", default=STORE, help="folder of the streams")
     commands.add_parser("roles", help="print the table of roles")
     options = parser.parse_args()
     try:

@@ -2,7 +2,17 @@
 
 import pytest
 
-from askfleet.reference import PAGE, SECTIONS, Section, page, variables
+from askfleet.reference import (
+    PAGE,
+    SECTIONS,
+    SECURITY_PAGE,
+    SERVER_CONFIGURATION,
+    Section,
+    page,
+    security_page,
+    server_configuration,
+    variables,
+)
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
@@ -21,3 +31,11 @@ def test_settings_are_frozen() -> None:
 def test_the_page_of_settings_is_current() -> None:
     """Refresh with `python -m askfleet.reference`."""
     assert PAGE.read_text() == page()
+
+
+def test_the_roles_on_the_page_on_security_are_current() -> None:
+    assert SECURITY_PAGE.read_text() == security_page()
+
+
+def test_the_configuration_of_nats_for_production_is_current() -> None:
+    assert SERVER_CONFIGURATION.read_text() == server_configuration()
