@@ -1,9 +1,12 @@
 """The numbers that an operator sees, against a real nats-server."""
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import metadata
 
 import pytest
 from nats.aio.msg import Msg
@@ -175,3 +178,27 @@ def test_a_process_with_two_pull_loops_tells_their_sum() -> None:
     vitals.watch(Busy())
     vitals.watch(Busy())
     assert (vitals.concurrency, vitals.in_work) == (8, 6)
+
+
+async def test_a_worker_process_answers_from_its_start_and_is_gone_after_its_end(
+    bus: Bus, nats_url: str
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "workers.bridge"),
+        env={**os.environ, "AF_NATS_URL": nats_url},
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await eventually(lambda: _told(bus, process.pid), within_s=30)
+        (found,) = await gather_presences(bus)
+        assert (found.kind, found.stage, found.version) == ("bridge", "", metadata.version("askfleet"))
+        assert found.counts == {"readers": 0}
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+    assert await gather_presences(bus) == ()
+
+
+async def _told(bus: Bus, pid: int) -> bool:
+    found = await gather_presences(bus)
+    return [presence.pid for presence in found if presence.ready] == [pid]

@@ -49,6 +49,7 @@ async def serve_bridge(bus: Bus, settings: BridgeSettings) -> AsyncIterator[tupl
     While it drains it still listens: a load balancer reads /readyz, and clients are told to go elsewhere.
     """
     answers = Answers(bus, settings)
+    bus.vitals.count("readers", lambda: sum(held.readers for held in answers.held))
     care = Care(bus, settings, answers)
     pressure = Pressure(bus, replicas=settings.bridge_replicas)
     door = Door(answers, settings, Tenants.load(settings.tenants_file), Gate(settings), pressure)
