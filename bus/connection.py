@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import TracebackType
 
 import structlog
 from faststream.nats import NatsBroker
@@ -79,6 +80,19 @@ class Broker(NatsBroker):
         self._has_connected = True
         self.config.connect(client)
         return client
+
+    async def stop(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        """While the server is away there is nothing that could be drained."""
+        connection = self._connection
+        if connection is not None and not connection.is_connected:
+            self._connection = None
+            await connection.close()
+        await super().stop(exc_type, exc_val, exc_tb)
 
     async def _note_error(self, error: Exception) -> None:
         """Also told that the server is away: the client reports each failed attempt to reconnect."""

@@ -58,9 +58,7 @@ class NatsServer:
 
     def start(self) -> "NatsServer":
         self._store.mkdir(parents=True, exist_ok=True)
-        config = self._store / "server.conf"
-        settings = {"max_payload": MAX_PAYLOAD_BYTES, "http": "127.0.0.1:-1", **self._access, **self._tls}
-        config.write_text(json.dumps(settings))
+        config = self._write_configuration()
         ports = self._store / "ports"
         ports.mkdir(exist_ok=True)
         for old in ports.glob("*.ports"):
@@ -71,11 +69,24 @@ class NatsServer:
         self._read_ports(ports)
         return self
 
+    def reload(self, permissions: PublicKeys) -> None:
+        """Others may connect from now on; the server goes on running."""
+        assert self._process is not None, "the server does not run"
+        self._access = access(permissions)
+        self._write_configuration()
+        self._process.send_signal(signal.SIGHUP)
+
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
+
+    def _write_configuration(self) -> Path:
+        path = self._store / "server.conf"
+        settings = {"max_payload": MAX_PAYLOAD_BYTES, "http": "127.0.0.1:-1", **self._access, **self._tls}
+        path.write_text(json.dumps(settings))
+        return path
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:

@@ -16,7 +16,7 @@ from bus.consume import Source
 from bus.delivery import Delivery
 from bus.documents import outcomes, publish_document, report_outcome
 from bus.envelope import now_ms
-from bus.keys import KeyFolder
+from bus.keys import KeyFolder, PublicKeys
 from bus.overview import read_overview
 from bus.permissions import FLEET_ROLES
 from bus.presence import Identity, answer_pings, gather_presences
@@ -350,6 +350,34 @@ async def test_who_is_not_known_is_told_which_setting_to_correct(
 
     assert "AF_NATS_NKEY_FILE" in refused.value.remedy
     assert ("router.nk" in refused.value.detail) == (how == "unknown key")
+
+
+async def test_keys_are_replaced_while_the_server_runs(
+    access: Access, nats_server: NatsServer, tmp_path: Path, operator: Bus
+) -> None:
+    """A new tenant and a second key come in beside the old; a key that is taken out ends its connections."""
+    old = access.keys.ensure(("operator", "router"), (ACME,))
+    new = KeyFolder(tmp_path / "new")
+    both = old.joined(new.ensure(("router",), ("young",)))
+    async with access.role("router") as before:
+        nats_server.reload(both)
+        await eventually(lambda: connects(new.settings(access.url, "router")))
+        await eventually(lambda: connects(new.tenant_settings(access.url, "young")))
+        await before.nc.flush()
+        assert before.nc.stats["reconnects"] == 0
+        nats_server.reload(PublicKeys(roles={**both.roles, "router": both.roles["router"][1:]}))
+        await eventually(lambda: not before.nc.is_connected)
+        assert await connects(new.settings(access.url, "router"))
+    await operator.nc.flush()
+    assert operator.nc.stats["reconnects"] == 0
+
+
+async def connects(settings: BusSettings) -> bool:
+    try:
+        async with connect(settings, name="test"):
+            return True
+    except Misconfigured:
+        return False
 
 
 @pytest.mark.parametrize("content", [None, "", "not a seed", "SUAXXXXXXX"])
