@@ -15,7 +15,7 @@ import asyncpg
 
 from contracts.errors import DependencyUnavailable, InvalidName, Misconfigured, SchemaChanged
 from contracts.event import Scalar
-from workers.catalogue.connection import ReaderConnection
+from workers.catalogue.connection import RESET, ReaderConnection
 from workers.sql.failures import StatementFailed, StatementTimeout
 
 if TYPE_CHECKING:
@@ -119,16 +119,21 @@ class Database:
 
     @asynccontextmanager
     async def reading(self, *, tenant: str = "") -> "AsyncIterator[Connection]":
-        """A connection in a READ ONLY transaction; row-level security sees the tenant as `af.tenant`."""
+        """A connection in a READ ONLY transaction; row-level security sees the tenant as `af.tenant`.
+
+        What begins the transaction and what ends it takes one round trip each: the pool's own reset, which
+        would be another, is part of the end.
+        """
         try:
-            async with (
-                self._pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection,
-                connection.transaction(readonly=True),
-            ):
-                # SET and not set_config(): the reader role may be denied that function, so that no
-                # statement can speak in another tenant's name.
-                await connection.execute(self._in_the_name_of(tenant))
-                yield connection
+            async with self._pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection:
+                await connection.execute(self._begin(tenant))
+                try:
+                    yield connection
+                except BaseException:
+                    if not connection.is_closed():
+                        await connection.execute(f"rollback; {RESET}")
+                    raise
+                await connection.execute(f"commit; {RESET}")
         except asyncpg.QueryCanceledError as error:
             raise StatementTimeout(f"The statement was stopped after {self._timeout_s:g} s.") from error
         except _VANISHED as error:
@@ -140,13 +145,14 @@ class Database:
         except asyncpg.PostgresError as error:
             raise StatementFailed(f"The database says: {error}.") from error
 
-    def _in_the_name_of(self, tenant: str) -> str:
-        """One round trip sets the tenant and, where there is one, the mark."""
-        named = f"set local af.tenant = {quote_literal(tenant)}"
-        return f"{named}; set local application_name = {quote_literal(self._mark)}" if self._mark else named
+    def _begin(self, tenant: str) -> str:
+        # SET and not set_config(): the reader role may be denied that function, so that no statement can
+        # speak in another tenant's name.
+        begun = f"begin read only; set local af.tenant = {quote_literal(tenant)}"
+        return f"{begun}; set local application_name = {quote_literal(self._mark)}" if self._mark else begun
 
     async def query(self, statement: str, *, row_limit: int, tenant: str = "") -> Result:
-        """Run a statement that the guard let through.
+        """Run a statement that the guard let through; the guard limits its rows.
 
         Raises:
             DependencyUnavailable: connection refused, restart, too many connections.
@@ -158,8 +164,7 @@ class Database:
         async with self.reading(tenant=tenant) as connection:
             prepared = await connection.prepare(statement)
             columns = tuple(attribute.name for attribute in prepared.get_attributes())
-            cursor = await prepared.cursor()
-            records = await cursor.fetch(row_limit + 1)
+            records = await prepared.fetch()
         rows = tuple(tuple(scalar(value) for value in record) for record in records[:row_limit])
         took_ms = (time.perf_counter() - started) * 1_000
         return Result(columns, rows, len(records) > row_limit, round(took_ms, 2))
