@@ -30,6 +30,7 @@ class Chaos:
 
     Args:
         clock: seconds since the start of the run.
+        faults: a list to add to.
         on_pause: told of the times that the judge leaves out.
 
     Attributes:
@@ -43,6 +44,7 @@ class Chaos:
         planned: Sequence[Planned],
         *,
         clock: Callable[[], float],
+        faults: list[Fault] | None = None,
         on_pause: Callable[[Pause], None] = lambda pause: None,
     ) -> None:
         self._processes = processes
@@ -53,7 +55,7 @@ class Chaos:
         self._untouchable: set[str] = set()
         self._draining = asyncio.Lock()
         self._active: list[str] = []
-        self.faults: list[Fault] = []
+        self.faults: list[Fault] = [] if faults is None else faults
         self.wrong_clock_s = 0.0
 
     @property

@@ -1,0 +1,193 @@
+"""A load run on a stack of its own while faults are made, and the verdict over it."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from bus.connection import Bus, connect
+from contracts import Route
+from loadgen import corpus
+from loadgen.bridges import Address
+from loadgen.chaos import Chaos
+from loadgen.faults import Planned
+from loadgen.hearing import Sources, open_hearing
+from loadgen.local_stack import LocalStack, embedding_server, local_stack
+from loadgen.oracle import Terms
+from loadgen.progress import follow
+from loadgen.recording import Recording, Totals
+from loadgen.run import LoadRun, Site
+from loadgen.scenario import (
+    Arrivals,
+    DoorShares,
+    Habits,
+    Questions,
+    Scenario,
+    TenantShare,
+)
+from loadgen.settling import Leftovers, settled
+
+TENANTS = ("demo", "annex")
+"""The second one has documents of its own and asks the same database."""
+ANNEX_PASSAGES = 200
+REPLICAS: Mapping[str, int] = {"bridge": 2, "generation": 2, "router": 2, "retrieval": 2, "sql": 2}
+JOURNAL = "journal"
+SETTLE_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The stack of a trial: an engine and embeddings with stated timings, everything else real.
+
+    Args:
+        replicas: processes by worker; one where none is given.
+        ack_wait_s: short, so that what a killed worker had is soon worked on by another.
+        tokens: of an answer; it takes `first_token_ms` and `interval_ms` for each.
+    """
+
+    replicas: Mapping[str, int] = field(default_factory=lambda: REPLICAS)
+    ack_wait_s: float = 5.0
+    first_token_ms: float = 100.0
+    interval_ms: float = 40.0
+    tokens: int = 24
+
+    def environment(self, journal: Path) -> dict[str, str]:
+        return {
+            "AF_ENGINE_KIND": "simulated",
+            "AF_ENGINE_SIMULATED_FIRST_TOKEN_MS": str(self.first_token_ms),
+            "AF_ENGINE_SIMULATED_INTERVAL_MS": str(self.interval_ms),
+            "AF_ENGINE_SIMULATED_TOKENS": str(self.tokens),
+            "AF_ENGINE_JOURNAL": str(journal),
+            # Else rows are worded without the engine, and there is nothing to take over.
+            "AF_ROWS_ANSWER": "engine",
+            "AF_ACK_WAIT_S": str(self.ack_wait_s),
+            "AF_BRIDGE_REPLICAS": str(self.replicas.get("bridge", 1)),
+        }
+
+    def arguments(self) -> list[str]:
+        """Of `askfleet up`."""
+        replicas = (("--workers", f"{worker}={count}") for worker, count in self.replicas.items())
+        return ["--demo", *(part for pair in replicas for part in pair)]
+
+
+def scenario(arrivals: Arrivals, seconds: float, *, seed: int = 7, clients: Habits | None = None) -> Scenario:
+    """Every route and every door, two tenants, clients that cancel, come back and read slowly."""
+    kinds = [Questions(weight=2.0, about=route, route=route) for route in Route]
+    return Scenario(
+        seconds=seconds,
+        seed=seed,
+        arrivals=arrivals,
+        questions=(*kinds, Questions(weight=2.0, about=Route.DOCUMENTS), Questions(about=Route.SQL)),
+        tenants=tuple(
+            TenantShare(name=name, share=share) for name, share in zip(TENANTS, (2.0, 1.0), strict=True)
+        ),
+        doors=DoorShares(http=0.8, nats=0.2),
+        clients=clients or Habits(cancel=0.05, resume=0.10, slow=0.05),
+        deadline_s=120.0,
+        max_tokens=64,
+    )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`complaints` is what makes the run fail, one line each; empty when every promise was kept."""
+
+    recording: Recording
+    complaints: Sequence[str]
+    leftovers: Leftovers
+
+
+@contextmanager
+def open_ground(ground: Ground, folder: Path) -> Iterator[LocalStack]:
+    """The stack while the context is open; the folder with its logs stays."""
+    with embedding_server() as embeddings:
+        environment = {
+            **ground.environment(folder / JOURNAL),
+            "AF_EMBEDDER_KIND": "openai",
+            "AF_EMBEDDER_URL": embeddings.url,
+            "AF_EMBEDDER_MODEL": "simulated",
+        }
+        with local_stack(environment, arguments=ground.arguments(), tenants=TENANTS, folder=folder) as stack:
+            yield stack
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is asked, what is done to the stack meanwhile, and how the judge reads the terms.
+
+    `console`: shows the run while it goes on.
+    """
+
+    scenario: Scenario
+    planned: Sequence[Planned] = ()
+    terms: Terms = field(default_factory=Terms)
+    console: Console | None = None
+
+    async def hold(self, stack: LocalStack, *, command: str) -> Verdict:
+        """Run it, wait until all is settled, judge it.
+
+        Raises:
+            AskfleetError: the stack did not come back after a fault, or could not be asked.
+        """
+        await corpus.ingest(corpus.make(ANNEX_PASSAGES), stack.operator, tenant=TENANTS[1])
+        sources = Sources(stack.folder.parent / JOURNAL, stack.sql_dsn)
+        async with (
+            connect(stack.operator, name="trial") as bus,
+            open_hearing(bus, sources, terms=self.terms) as hearing,
+        ):
+            run = LoadRun(self.scenario, _site(stack, bus), hearing=hearing)
+            chaos = Chaos(
+                stack.processes,
+                self.planned,
+                clock=run.clock,
+                faults=run.faults,
+                on_pause=hearing.pause,
+            )
+            await self._run(run, chaos)
+            left = await settled(bus, within_s=SETTLE_WITHIN_S)
+        return _verdict(run, left, command)
+
+    async def _run(self, run: LoadRun, chaos: Chaos) -> None:
+        shown = asyncio.create_task(follow(self.console, run.snapshot)) if self.console is not None else None
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(run.run())
+                group.create_task(_act(chaos))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        finally:
+            if shown is not None:
+                shown.cancel()
+                await asyncio.gather(shown, return_exceptions=True)
+
+
+async def _act(chaos: Chaos) -> None:
+    await chaos.run()
+    await chaos.recover()
+
+
+def _site(stack: LocalStack, bus: Bus) -> Site:
+    def pids() -> dict[str, int]:
+        return {name: process.pid for name, process in stack.processes.alive().items()}
+
+    return Site([Address.of(url) for url in stack.bridge_urls], stack.keys, bus, pids)
+
+
+def _verdict(run: LoadRun, left: Leftovers, command: str) -> Verdict:
+    recording = run.recording(command)
+    complaints = [
+        f"{violation.line}: {violation.tenant}/{violation.query_id}: {violation.detail}"
+        for violation in recording.violations
+    ]
+    complaints += [f"{count} {what}" for what, count in _shortfalls(recording.totals) if count]
+    complaints += [f"left in a queue: {words}" for words in left.queues]
+    if run.unjudged:
+        complaints.append(f"not judged to the end: {run.unjudged}")
+    return Verdict(recording, complaints, left)
+
+
+def _shortfalls(totals: Totals) -> Sequence[tuple[str, int]]:
+    return (("lost", totals.lost), ("stuck", totals.stuck))
