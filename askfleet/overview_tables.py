@@ -21,7 +21,7 @@ def overview_tables(overview: Overview) -> list[RenderableType]:
 
 
 def stage_table(overview: Overview) -> Table:
-    """A line for each stage; below it its consumers, where it has several with something in them."""
+    """A line for each stage; below it its consumers, where it has several."""
     table = Table(
         "stage", "consumer", "waiting", "oldest", "in work", "redelivered", "dead", "workers",
         box=None, header_style="bold",
@@ -38,7 +38,7 @@ def _rows(view: StageView) -> Iterator[tuple[str, ...]]:
     dead = f"[red]{view.dead:,}[/]" if view.dead else "0"
     workers = str(view.workers) if view.workers else "[red]0[/]"
     yield (view.stage, "", *counts, dead, workers)
-    for consumer in view.consumers:
+    for consumer in view.consumers if len(view.consumers) > 1 else ():
         age = span_of(consumer.oldest_age_s) if consumer.waiting else ""
         counts = (f"{consumer.waiting:,}", age, f"{consumer.in_work:,}", f"{consumer.redelivered:,}")
         yield ("", f"[dim]{consumer.durable}[/]", *(f"[dim]{count}[/]" for count in counts), "", "")

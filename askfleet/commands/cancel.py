@@ -26,7 +26,7 @@ SHOWN = 20
 def cancel(
     answer_ids: Annotated[
         list[str] | None,
-        typer.Argument(help="Ids of queries, as `askfleet ask --json` shows them.", metavar="[ANSWER_ID]..."),
+        typer.Argument(help="Ids of queries, as `askfleet ask --json` shows them.", metavar="ANSWER_ID"),
     ] = None,
     tenant: Annotated[
         str | None, typer.Option(help="With ids: whose they are. Alone: every query of this tenant.")

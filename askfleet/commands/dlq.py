@@ -36,7 +36,7 @@ dlq = typer.Typer(
 
 Numbers = Annotated[
     list[int] | None,
-    typer.Argument(help="Numbers of letters, as `dlq list` shows them.", metavar="[NUMBER]..."),
+    typer.Argument(help="Numbers of letters, as `dlq list` shows them.", metavar="NUMBER"),
 ]
 Stage = Annotated[str | None, typer.Option(help=f"Given up by this stage: {', '.join(STAGES)}.")]
 Tenant = Annotated[str | None, typer.Option(help="Of this tenant.")]
@@ -139,8 +139,8 @@ def replay(
     for found in done:
         if as_json:
             typer.echo(found.model_dump_json())
-        elif found.outcome != "already" or found.note or dry_run:
-            typer.echo(_told(found))
+        else:
+            typer.echo(("dry run: " if dry_run else "") + _told(found))
     counts = Counter(found.outcome for found in done)
     told = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(counts.items()))
     typer.echo(("would be: " if dry_run else "") + (told or "no dead letters"), err=True)
