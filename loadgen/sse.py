@@ -70,6 +70,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, bytes_per_s: int = 0) -> None:
         self._bytes_per_s = bytes_per_s
+        self._untaken = b""
         self._receiver: Receiver | None = None
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -132,10 +133,24 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        self._digest()
         self._finish()
 
     def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
+        if not self._bytes_per_s or self._transport is None:
+            self._parser.feed_data(data)
+            return
+        self._untaken = data
+        self._transport.pause_reading()
+        self._loop.call_later(len(data) / self._bytes_per_s, self._digest)
+
+    def _digest(self) -> None:
+        """Take what a slow reader has had the time to read."""
+        data, self._untaken = self._untaken, b""
+        if data:
+            self._parser.feed_data(data)
+        if self.is_open and self._transport is not None:
+            self._transport.resume_reading()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._reply.headers[name.decode().lower()] = value.decode()
@@ -150,13 +165,6 @@ class Connection(asyncio.Protocol):
             self._receiver.receive(perf_counter(), body)
         else:
             self._reply.chunks.append(Chunk(perf_counter(), body))
-        if self._bytes_per_s and self._transport is not None:
-            self._transport.pause_reading()
-            self._loop.call_later(len(body) / self._bytes_per_s, self._read_on)
-
-    def _read_on(self) -> None:
-        if self.is_open and self._transport is not None:
-            self._transport.resume_reading()
 
     def on_message_complete(self) -> None:
         self._reply.ended_at = perf_counter()
