@@ -88,9 +88,10 @@ async def fleet(state: StateFolder) -> AsyncIterator[Fleet]:
 
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)
 async def _nothing_left(fleet: Fleet) -> AsyncIterator[None]:
-    """The leak check of each test: no message waits, none is unacknowledged."""
+    """The leak check of each test: no message waits or is unacknowledged, no worker was denied a subject."""
     yield
     await fleet.idle()
+    assert fleet.denials() == []
 
 
 def write_tenants(state: StateFolder, *names: str) -> dict[str, str]:

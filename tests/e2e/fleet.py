@@ -106,6 +106,11 @@ class Fleet:
             assert asyncio.get_running_loop().time() < deadline, f"messages left: {left}"
             await asyncio.sleep(0.05)
 
+    def denials(self) -> list[str]:
+        """What NATS denied to a worker, from all logs: the role lacks a permission."""
+        logs = sorted(self.stack.state.log("all").parent.glob("*.log"))
+        return [line for log in logs for line in log.read_text().splitlines() if "nats_denied" in line]
+
     async def _left(self) -> dict[str, int]:
         found = {}
         for stream in STREAMS:
