@@ -36,6 +36,15 @@ ANNEX_PASSAGES = 200
 REPLICAS: Mapping[str, int] = {"bridge": 2, "generation": 2, "router": 2, "retrieval": 2, "sql": 2}
 JOURNAL = "journal"
 SETTLE_WITHIN_S = 60.0
+HABITS = Habits(
+    cancel=0.05,
+    cancel_after_s=(0.0, 0.8),
+    resume=0.10,
+    resume_after_s=(0.0, 0.8),
+    pause_s=(0.0, 1.0),
+    slow=0.05,
+)
+"""An answer takes about a second: who comes later than that finds it ended."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ def scenario(arrivals: Arrivals, seconds: float, *, seed: int = 7, clients: Habi
             TenantShare(name=name, share=share) for name, share in zip(TENANTS, (2.0, 1.0), strict=True)
         ),
         doors=DoorShares(http=0.8, nats=0.2),
-        clients=clients or Habits(cancel=0.05, resume=0.10, slow=0.05),
+        clients=clients or HABITS,
         deadline_s=120.0,
         max_tokens=64,
     )
