@@ -64,6 +64,7 @@ def _work(parts: Parts) -> Work[GenerateJob]:
             raise AnswerEnded(f"The answer {job.query_id!r} ended as {state.terminal.type!r}.")
         if not state.events:
             raise DependencyUnavailable(f"The log of {job.query_id!r} is empty.")
+        delivery.envelope.check_deadline()  # again: a timeout that is over lets the work begin first
         writer.position = state.position
         writing = _write(parts, writer, state, remaining_s=delivery.envelope.remaining_s())
         await parts.cancellations.run(delivery.tenant, job.query_id, writing)
