@@ -9,7 +9,7 @@ import typer
 from askfleet.logs import configure_logs
 from contracts.errors import AskfleetError, Misconfigured
 
-COMMANDS = ("up", "ask", "ingest", "router", "status", "cancel", "dlq")
+COMMANDS = ("up", "ask", "ingest", "router", "status", "cancel", "dlq", "load")
 """Each is the function, or the group of commands, of that name in `askfleet.commands.<name>`."""
 
 
