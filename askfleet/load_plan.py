@@ -13,7 +13,6 @@ from loadgen.scenario import (
     Questions,
     Replay,
     Scenario,
-    TenantShare,
     checked,
     read_scenario,
 )
@@ -52,12 +51,14 @@ def planned(flags: Flags) -> Scenario:
     given["arrivals"] = _arrivals(base, flags)
     given["clients"] = base.clients.model_dump() | _given(flags.clients or {})
     if flags.doors:
-        given["doors"] = DoorShares(http=0, nats=0, openai=0, **_doors(flags.doors))
+        given["doors"] = {"http": 0, "nats": 0, "openai": 0} | _doors(flags.doors)
     if flags.tenants:
         known = {tenant.name: tenant.key for tenant in base.tenants}
-        given["tenants"] = tuple(_tenant(each, known) for each in flags.tenants)
-    questions = tuple(map(_questions, flags.questions)) or base.questions
-    given["questions"] = tuple(_forced(each) for each in questions) if flags.skip_router else questions
+        given["tenants"] = [_tenant(each, known) for each in flags.tenants]
+    if flags.questions:
+        given["questions"] = [_questions(each, skip_router=flags.skip_router) for each in flags.questions]
+    elif flags.skip_router:
+        given["questions"] = tuple(map(_forced, base.questions))
     return _long_enough(checked(given, FLAGS), flags)
 
 
@@ -92,17 +93,16 @@ def _doors(given: Sequence[str]) -> dict[str, float]:
     return doors
 
 
-def _tenant(given: str, keys: Mapping[str, SecretStr | None]) -> TenantShare:
+def _tenant(given: str, keys: Mapping[str, SecretStr | None]) -> dict[str, object]:
     name, share = _weighted(given)
-    made = checked({"tenants": [{"name": name, "share": share}]}, "--tenant").tenants[0]
-    return made.model_copy(update={"key": keys.get(name)})
+    return {"name": name, "share": share, "key": keys.get(name)}
 
 
-def _questions(given: str) -> Questions:
+def _questions(given: str, *, skip_router: bool) -> dict[str, object]:
     name, weight = _weighted(given)
     if name in list(Route):
-        return Questions(weight=weight, about=Route(name))
-    return Questions(weight=weight, file=Path(name))
+        return {"weight": weight, "about": name, "route": name if skip_router else None}
+    return {"weight": weight, "file": name}
 
 
 def _forced(questions: Questions) -> Questions:
