@@ -132,12 +132,12 @@ class Hearing:
             self._journal.forget(key.query_id)
 
     def _engine_uses(self, now: int) -> dict[str, Sequence[EngineUse]]:
-        """A request without an end goes on until now if its process lives."""
+        """A request without an end goes on until now if its process works."""
         if self._journal is None:
             return {}
         self._journal.read()
         return {
-            query_id: [use if use.ended or not _lives(use) else replace(use, ended=now) for use in uses]
+            query_id: [use if use.ended or not _works(use) else replace(use, ended=now) for use in uses]
             for query_id, uses in self._journal.uses.items()
         }
 
@@ -177,10 +177,15 @@ def _broken(violation: Violation, lines: tuple[str, ...]) -> BrokenPromise:
     )
 
 
-def _lives(use: EngineUse) -> bool:
-    """Whether the process that began the request still runs; its id may have gone to another."""
+def _works(use: EngineUse) -> bool:
+    """Whether the process that began the request still runs; its id may have gone to another.
+
+    A stopped process does nothing: what it does when it wakes up has a time of its own.
+    """
     try:
-        return psutil.Process(use.pid).create_time() * 1_000 <= use.began
+        process = psutil.Process(use.pid)
+        began = process.create_time() * 1_000
+        return began <= use.began and process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

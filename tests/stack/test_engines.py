@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from contracts.errors import ContextOverflow, DependencyUnavailable, Misconfigured, PermanentError
+from loadgen.engine_journal import EngineJournal, EngineNotes
 from loadgen.openai_server import OpenAIServer, ServerOptions
 from workers.engines import Engine, EngineSettings, GenerationRequest, Message, Piece, open_engine
 
@@ -44,8 +46,10 @@ async def until_idle(engine: Engine, *, within_s: float) -> None:
 
 
 @asynccontextmanager
-async def serving(options: ServerOptions) -> AsyncIterator[tuple[OpenAIServer, str]]:
-    app = OpenAIServer(options)
+async def serving(
+    options: ServerOptions, *, journal: Path | None = None
+) -> AsyncIterator[tuple[OpenAIServer, str]]:
+    app = OpenAIServer(options, notes=EngineNotes(journal) if journal is not None else None)
     config = uvicorn.Config(app, port=0, lifespan="off", ws="none", log_level="warning")
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
@@ -257,3 +261,21 @@ async def test_the_simulated_server_embeds_texts_that_share_words_near_each_othe
         first, near, far = [item["embedding"] for item in answer.json()["data"]]
         assert len(first) == 64
         assert sum(map(float.__mul__, first, near)) > sum(map(float.__mul__, first, far)) + 0.2
+
+
+async def test_the_simulated_server_notes_each_request_by_its_id(tmp_path: Path) -> None:
+    journal = EngineJournal(tmp_path)
+    async with serving(ServerOptions(interval_s=0.01, answer_tokens=8), journal=tmp_path) as (server, url):
+        opened = await open_engine(openai_settings(url))
+        request = replace(ask("Tell me a story."), request_id="whole")
+        assert [piece async for piece in opened.stream(request)]
+        async with aclosing(opened.stream(replace(request, request_id="left"))) as stream:
+            await anext(stream)
+        await until(lambda: server.tally.in_flight == 0, within_s=5)
+        await opened.close()
+    journal.read()
+
+    (whole,), (left,) = journal.uses["whole"], journal.uses["left"]
+    assert (whole.tokens, whole.aborted) == (8, False)
+    assert (left.tokens, left.aborted) == (0, True)
+    assert left.ended >= left.began > 0
