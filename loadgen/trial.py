@@ -1,6 +1,7 @@
 """A load run on a stack of its own while faults are made, and the verdict over it."""
 
 import asyncio
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from loadgen.hearing import Sources, open_hearing
 from loadgen.local_stack import LocalStack, embedding_server, local_stack
 from loadgen.oracle import Terms
 from loadgen.progress import follow
-from loadgen.recording import Recording, Totals
+from loadgen.recording import Recording
 from loadgen.run import LoadRun, Site
 from loadgen.scenario import (
     Arrivals,
@@ -36,6 +37,8 @@ ANNEX_PASSAGES = 200
 REPLICAS: Mapping[str, int] = {"bridge": 2, "generation": 2, "router": 2, "retrieval": 2, "sql": 2}
 JOURNAL = "journal"
 SETTLE_WITHIN_S = 60.0
+CALM_S = 3.0
+"""Asked on for so long after the last fault."""
 HABITS = Habits(
     cancel=0.05,
     cancel_after_s=(0.0, 0.8),
@@ -112,6 +115,7 @@ class Verdict:
 @contextmanager
 def open_ground(ground: Ground, folder: Path) -> Iterator[LocalStack]:
     """The stack while the context is open; the folder with its logs stays."""
+    shutil.rmtree(folder / JOURNAL, ignore_errors=True)
     with embedding_server() as embeddings:
         environment = {
             **ground.environment(folder / JOURNAL),
@@ -125,14 +129,20 @@ def open_ground(ground: Ground, folder: Path) -> Iterator[LocalStack]:
 
 @dataclass(frozen=True)
 class Trial:
-    """What is asked, what is done to the stack meanwhile, and how the judge reads the terms.
+    """What is asked, what is done to the stack meanwhile, and what is demanded beside the promises.
 
-    `console`: shows the run while it goes on.
+    Args:
+        answers: the asking stops after so many; 0: when the scenario's time is up.
+        with_faults: the asking stops soon after the last fault.
+        no_failures: an answer that failed is a complaint.
+        console: shows the run while it goes on.
     """
 
     scenario: Scenario
     planned: Sequence[Planned] = ()
-    terms: Terms = field(default_factory=Terms)
+    answers: int = 0
+    with_faults: bool = False
+    no_failures: bool = False
     console: Console | None = None
 
     async def hold(self, stack: LocalStack, *, command: str) -> Verdict:
@@ -145,37 +155,58 @@ class Trial:
         sources = Sources(stack.folder.parent / JOURNAL, stack.sql_dsn)
         async with (
             connect(stack.operator, name="trial") as bus,
-            open_hearing(bus, sources, terms=self.terms) as hearing,
+            open_hearing(bus, sources, terms=Terms(grace_s=self.scenario.grace_s)) as hearing,
         ):
             run = LoadRun(self.scenario, _site(stack, bus), hearing=hearing)
             chaos = Chaos(
-                stack.processes,
-                self.planned,
-                clock=run.clock,
-                faults=run.faults,
-                on_pause=hearing.pause,
+                stack.processes, self.planned, clock=run.clock, faults=run.faults, on_pause=hearing.pause
             )
             await self._run(run, chaos)
             left = await settled(bus, within_s=SETTLE_WITHIN_S)
-        return _verdict(run, left, command)
+        return self._verdict(run, left, command)
 
     async def _run(self, run: LoadRun, chaos: Chaos) -> None:
-        shown = asyncio.create_task(follow(self.console, run.snapshot)) if self.console is not None else None
+        beside = [asyncio.create_task(self._stop_after_answers(run))] if self.answers else []
+        if self.console is not None:
+            beside.append(asyncio.create_task(follow(self.console, run.snapshot)))
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(run.run())
-                group.create_task(_act(chaos))
+                group.create_task(self._act(run, chaos))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
         finally:
-            if shown is not None:
-                shown.cancel()
-                await asyncio.gather(shown, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
+    async def _act(self, run: LoadRun, chaos: Chaos) -> None:
+        await chaos.run()
+        await chaos.recover()
+        if self.with_faults:
+            await asyncio.sleep(CALM_S)
+            run.stop()
 
-async def _act(chaos: Chaos) -> None:
-    await chaos.run()
-    await chaos.recover()
+    async def _stop_after_answers(self, run: LoadRun) -> None:
+        while run.snapshot().ended < self.answers:  # noqa: ASYNC110 (the run only counts)
+            await asyncio.sleep(0.1)
+        run.stop()
+
+    def _verdict(self, run: LoadRun, left: Leftovers, command: str) -> Verdict:
+        recording = run.recording(command)
+        totals = recording.totals
+        complaints = [
+            f"{violation.line}: {violation.tenant}/{violation.query_id}: {violation.detail}"
+            for violation in recording.violations
+        ]
+        counted = {"lost": totals.lost, "stuck": totals.stuck, "unsettled": totals.unsettled}
+        if self.no_failures:
+            counted["failed"] = totals.failed
+        complaints += [f"{count} {what}" for what, count in counted.items() if count]
+        complaints += [f"left in a queue: {words}" for words in left.queues]
+        if run.unjudged:
+            complaints.append(f"not judged to the end: {run.unjudged}")
+        return Verdict(recording, complaints, left)
 
 
 def _site(stack: LocalStack, bus: Bus) -> Site:
@@ -183,20 +214,3 @@ def _site(stack: LocalStack, bus: Bus) -> Site:
         return {name: process.pid for name, process in stack.processes.alive().items()}
 
     return Site([Address.of(url) for url in stack.bridge_urls], stack.keys, bus, pids)
-
-
-def _verdict(run: LoadRun, left: Leftovers, command: str) -> Verdict:
-    recording = run.recording(command)
-    complaints = [
-        f"{violation.line}: {violation.tenant}/{violation.query_id}: {violation.detail}"
-        for violation in recording.violations
-    ]
-    complaints += [f"{count} {what}" for what, count in _shortfalls(recording.totals) if count]
-    complaints += [f"left in a queue: {words}" for words in left.queues]
-    if run.unjudged:
-        complaints.append(f"not judged to the end: {run.unjudged}")
-    return Verdict(recording, complaints, left)
-
-
-def _shortfalls(totals: Totals) -> Sequence[tuple[str, int]]:
-    return (("lost", totals.lost), ("stuck", totals.stuck))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from askfleet.commands import options
+from askfleet.commands import load_trials, options
 from askfleet.state import StateFolder
 
 load = typer.Typer(
@@ -17,6 +17,8 @@ load = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+for _trial in (load_trials.chaos, load_trials.restart, load_trials.soak):
+    load.command()(_trial)
 SECRETS = ("--key", "--nats-url")
 RUN, ARRIVALS, MIX, CLIENTS, WHERE = "The run", "Arrivals", "Who asks what", "Clients", "The deployment"
 
