@@ -1,36 +1,30 @@
 """Reads the logs of many answers together, so that a bridge that starts again does not read each alone.
 
 Reads are taken in turns: what is wanted while one turn runs is read in the next. A turn of a few answers
-reads each with a batched direct get; a turn of many is one scan of the stream for all of them. So the size of
-the turns follows the load, and nobody waits for a timer.
+reads each with a batched direct get. A turn of many is one scan of the stream for all of them, from the first
+message that any of them needs, unless that passes over too much that nobody wants. So the size of the turns
+follows the load, and nobody waits for a timer.
 """
 
 import asyncio
-import json
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import APIError
 
 from bus import subjects
 from bus.connection import Bus
 from bus.entry import Entry, read_entry
-from bus.stored import read_batch
+from bus.stored import Batch, read_batch
 from bus.subjects import AnswerKey
 from bus.topology import ANSWERS
-from contracts.errors import AskfleetError, DependencyUnavailable
+from contracts.errors import AskfleetError
 
-FEW = 4
-"""Up to so many answers are read one by one."""
-MOST = 256
-"""At most so many answers are read by one scan."""
-PULL = 500
-"""Messages of a scan on their way at once: what the client has to hold, and how long it does nothing else."""
-SCAN_IDLE_S = 30.0
+FEW = 16
+"""Up to so many answers are read one by one, at the same time."""
+MOST = 512
+"""At most so many answers are read in one turn."""
+SCAN_BATCH = 2048
+DENSE = 300
+"""A scan passes over at most so many messages for each answer that is wanted; else each is read alone."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +49,7 @@ class Replay:
         self._bus = bus
         self._wanted: list[_Wanted] = []
         self._turns: asyncio.Task[None] | None = None
+        self._few = asyncio.Semaphore(FEW)
         self.scans = 0
 
     async def read(self, key: AnswerKey, *, from_sequence: int = 1) -> Stretch:
@@ -89,119 +84,86 @@ class Replay:
         starts: dict[AnswerKey, int] = {}
         for wanted in turn:
             starts[wanted.key] = min(wanted.from_sequence, starts.get(wanted.key, wanted.from_sequence))
-        if len(starts) <= FEW:
-            await asyncio.gather(*(self._take_one(wanted) for wanted in turn))
-            return
-        self.scans += 1
-        try:
-            found = await scan(self._bus, starts)
-        except AskfleetError as error:
-            for wanted in turn:
-                _fail(wanted, error)
-        else:
-            for wanted in turn:
-                _succeed(wanted, found.get(wanted.key, Stretch()))
+        if len(starts) > FEW:
+            try:
+                found = await self._scan(starts)
+            except AskfleetError as error:
+                for wanted in turn:
+                    _fail(wanted, error)
+                return
+            if found is not None:
+                for wanted in turn:
+                    _succeed(wanted, found.get(wanted.key, Stretch()))
+                return
+        await asyncio.gather(*(self._read_alone(wanted) for wanted in turn))
 
-    async def _take_one(self, wanted: _Wanted) -> None:
-        try:
-            _succeed(wanted, await read_one_log(self._bus, wanted.key, wanted.from_sequence))
-        except AskfleetError as error:
-            _fail(wanted, error)
+    async def _read_alone(self, wanted: _Wanted) -> None:
+        async with self._few:
+            try:
+                _succeed(wanted, await read_one_log(self._bus, wanted.key, wanted.from_sequence))
+            except AskfleetError as error:
+                _fail(wanted, error)
+
+    async def _scan(self, starts: Mapping[AnswerKey, int]) -> dict[AnswerKey, Stretch] | None:
+        """Many logs with one pass over the stream; None: it would pass over too much."""
+        firsts = await asyncio.gather(*(self._first(key, start) for key, start in starts.items()))
+        needed = [first for first in firsts if first]
+        if not needed:
+            return {}
+        batch = await self._scan_from(min(needed), limit=1)
+        if batch.left > DENSE * len(needed):
+            return None
+        self.scans += 1
+        pass_ = _Pass(frozenset(starts))
+        while pass_.take(batch):
+            batch = await self._scan_from(batch.messages[-1].sequence + 1, limit=SCAN_BATCH)
+        return pass_.stretches()
+
+    async def _scan_from(self, sequence: int, *, limit: int) -> Batch:
+        return await read_batch(self._bus, ANSWERS.name, subjects.ANSWER, from_sequence=sequence, limit=limit)
+
+    async def _first(self, key: AnswerKey, start: int) -> int:
+        """Where the log goes on from `start`; 0 where it does not."""
+        if start > 1:
+            return start
+        async with self._few:
+            batch = await read_batch(self._bus, ANSWERS.name, subjects.answer(*key), limit=1)
+        return batch.messages[0].sequence if batch.messages else 0
 
 
 async def read_one_log(bus: Bus, key: AnswerKey, from_sequence: int) -> Stretch:
     entries: list[Entry] = []
-    last = 0
+    following = from_sequence
     while True:
-        batch = await read_batch(
-            bus, ANSWERS.name, subjects.answer(*key), from_sequence=max(from_sequence, last + 1)
-        )
+        batch = await read_batch(bus, ANSWERS.name, subjects.answer(*key), from_sequence=following)
         entries.extend(read_entry(message.body) for message in batch.messages)
         if batch.messages:
-            last = batch.messages[-1].sequence
+            following = batch.messages[-1].sequence + 1
         if not batch.messages or batch.left == 0:
-            return Stretch(entries, last)
-
-
-async def scan(bus: Bus, starts: Mapping[AnswerKey, int]) -> dict[AnswerKey, Stretch]:
-    """Many logs with one pass over the stream, by a consumer that lives as long as this call.
-
-    Args:
-        starts: the stream sequence from which on each log is wanted; the pass begins at the smallest.
-    """
-    name = f"scan-{secrets.token_hex(8)}"
-    config = ConsumerConfig(
-        name=name,
-        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-        opt_start_seq=min(starts.values()),
-        ack_policy=AckPolicy.NONE,
-        filter_subjects=[subjects.answer(*key) for key in starts],
-        inactive_threshold=SCAN_IDLE_S,
-        mem_storage=True,
-        num_replicas=1,
-    )
-    try:
-        info = await bus.js.add_consumer(ANSWERS.name, config)
-        try:
-            return await _pull(bus, name, info.num_pending or 0)
-        finally:
-            await bus.js.delete_consumer(ANSWERS.name, name)
-    except (APIError, NatsError, TimeoutError, OSError) as error:
-        raise DependencyUnavailable(f"NATS did not scan the answers: {error!r}.") from error
-
-
-async def _pull(bus: Bus, consumer: str, expected: int) -> dict[AnswerKey, Stretch]:
-    """Exactly what was stored when the consumer was made; later events reach the readers live."""
-    pass_ = _Pass(expected)
-    inbox = bus.nc.new_inbox()
-    subscription = await bus.nc.subscribe(inbox, cb=pass_.receive)
-    address = f"$JS.API.CONSUMER.MSG.NEXT.{ANSWERS.name}.{consumer}"
-    try:
-        while pass_.received < expected:
-            batch = min(PULL, expected - pass_.received)
-            pass_.expect(batch)
-            await bus.nc.publish(address, json.dumps({"batch": batch, "no_wait": True}).encode(), reply=inbox)
-            async with asyncio.timeout(bus.settings.publish_timeout_s):
-                await pass_.filled.wait()
-            if pass_.ended:
-                break
-    finally:
-        await subscription.unsubscribe()
-    return pass_.stretches()
+            return Stretch(entries, following - 1 if entries else 0)
 
 
 @dataclass
 class _Pass:
-    """What a scan has received. `ended`: the server has no more, as some have expired meanwhile."""
+    """What a scan has found. It ends where the stream ended when it began: what is newer comes live."""
 
-    expected: int
-    received: int = 0
-    ended: bool = False
-    filled: asyncio.Event = field(default_factory=asyncio.Event)
-    _goal: int = 0
-    _entries: dict[str, list[Entry]] = field(default_factory=dict)
-    _last: dict[str, Msg] = field(default_factory=dict)
+    keys: frozenset[AnswerKey]
+    left: int | None = None
+    entries: dict[AnswerKey, list[Entry]] = field(default_factory=dict)
+    last: dict[AnswerKey, int] = field(default_factory=dict)
 
-    def expect(self, more: int) -> None:
-        self._goal = self.received + more
-        self.filled.clear()
-
-    async def receive(self, message: Msg) -> None:
-        if message.headers is not None and "Status" in message.headers:
-            self.ended = True
-            self.filled.set()
-            return
-        self.received += 1
-        self._entries.setdefault(message.subject, []).append(read_entry(message.data))
-        self._last[message.subject] = message
-        if self.received >= self._goal:
-            self.filled.set()
+    def take(self, batch: Batch) -> bool:
+        """False: it is over."""
+        self.left = batch.left if self.left is None else self.left - len(batch.messages)
+        for message in batch.messages:
+            key = subjects.answer_key(message.subject)
+            if key in self.keys:
+                self.entries.setdefault(key, []).append(read_entry(message.body))
+                self.last[key] = message.sequence
+        return self.left > 0 and bool(batch.messages)
 
     def stretches(self) -> dict[AnswerKey, Stretch]:
-        return {
-            subjects.answer_key(subject): Stretch(entries, self._last[subject].metadata.sequence.stream)
-            for subject, entries in self._entries.items()
-        }
+        return {key: Stretch(entries, self.last[key]) for key, entries in self.entries.items()}
 
 
 def _succeed(wanted: _Wanted, found: Stretch) -> None:

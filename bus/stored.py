@@ -1,6 +1,8 @@
 """Messages as a stream stores them: read singly or in batches, by subject, without a consumer."""
 
+import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -70,24 +72,51 @@ async def read_batch(
     inbox = bus.nc.new_inbox()
     request: dict[str, object] = {"next_by_subj": subject, "batch": limit, "max_bytes": BATCH_BYTES}
     request |= {"start_time": rfc3339(since_ms)} if since_ms else {"seq": max(1, from_sequence)}
-    messages: list[Stored] = []
+    reply = _Reply(stream)
     try:
-        subscription = await bus.nc.subscribe(inbox)
+        subscription = await bus.nc.subscribe(inbox, cb=reply.receive)
         try:
             await bus.nc.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), reply=inbox)
-            while True:
-                message = await subscription.next_msg(timeout=bus.settings.publish_timeout_s)
-                status = (message.headers or {}).get("Status")
-                if status is None:
-                    messages.append(_stored(stream, message))
-                elif status in ("204", "404"):
-                    return Batch(messages, int((message.headers or {}).get("Nats-Num-Pending", "0")))
-                else:
-                    raise DependencyUnavailable(f"NATS can't read {subject}: status {status}.")
+            await reply.wait(bus.settings.publish_timeout_s)
         finally:
             await subscription.unsubscribe()
     except (NatsError, TimeoutError, OSError) as error:
         raise DependencyUnavailable(f"NATS did not answer a read of {subject}: {error!r}.") from error
+    if reply.status not in ("204", "404"):
+        raise DependencyUnavailable(f"NATS can't read {subject}: status {reply.status}.")
+    return Batch(reply.messages, reply.left)
+
+
+class _Reply:
+    """Messages as they come, closed by one that has a status. A callback costs a third of awaiting each."""
+
+    def __init__(self, stream: str) -> None:
+        self._stream = stream
+        self._closed = asyncio.Event()
+        self._came = False
+        self.messages: list[Stored] = []
+        self.status = ""
+        self.left = 0
+
+    async def receive(self, message: Msg) -> None:
+        self._came = True
+        found = message.headers or {}
+        if "Status" not in found:
+            self.messages.append(_stored(self._stream, message))
+            return
+        self.status = found["Status"]
+        self.left = int(found.get("Nats-Num-Pending", "0"))
+        self._closed.set()
+
+    async def wait(self, silence_s: float) -> None:
+        """Raises TimeoutError when nothing comes for so long."""
+        while not self._closed.is_set():
+            self._came = False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(silence_s):
+                    await self._closed.wait()
+            if not self._closed.is_set() and not self._came:
+                raise TimeoutError
 
 
 async def read_all(bus: Bus, stream: str, subject: str, *, since_ms: int = 0) -> AsyncIterator[Stored]:

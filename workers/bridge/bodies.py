@@ -1,10 +1,15 @@
 """Request bodies up to a limit: refused by their stated length, or counted where none is stated."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from workers.bridge import problems
 from workers.bridge.requests import MAX_BODY_BYTES
+
+DISCARD_BYTES = 10 * MAX_BODY_BYTES
+DISCARD_S = 5.0
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -22,7 +27,9 @@ def limit_body(app: Any) -> Any:
         stated = headers.get(b"content-length", b"0")
         size = int(stated) if stated.isdigit() else 0
         if b"transfer-encoding" in headers:
-            body = await _read(receive)
+            body, more = await _read(receive)
+            if more:
+                await _discard(receive)
             size, receive = len(body), _again(body, receive)
         if size > MAX_BODY_BYTES:
             problem = problems.body_too_large(size, MAX_BODY_BYTES)
@@ -34,15 +41,27 @@ def limit_body(app: Any) -> Any:
     return limited
 
 
-async def _read(receive: Receive) -> bytearray:
-    """A body that comes in chunks, or as much of it as is over the limit."""
+async def _read(receive: Receive) -> tuple[bytearray, bool]:
+    """A body that comes in chunks, or as much of it as is over the limit; and whether more follows."""
     body = bytearray()
-    while len(body) <= MAX_BODY_BYTES:
+    more = True
+    while more and len(body) <= MAX_BODY_BYTES:
         message = await receive()
         body += message.get("body", b"")
-        if not message.get("more_body", False):
-            break
-    return body
+        more = message.get("more_body", False)
+    return body, more
+
+
+async def _discard(receive: Receive) -> None:
+    """A client that still sends would meet a reset instead of the answer; one that does not end may."""
+    discarded = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_S):
+            while discarded < DISCARD_BYTES:
+                message = await receive()
+                discarded += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 def _again(body: bytearray, receive: Receive) -> Receive:
