@@ -49,7 +49,8 @@ class HttpClient:
         return self.observed(asking)
 
     def begin(self, order: Order, *, scheduled_at: float) -> Asking:
-        return Asking(order, self.scenario, scheduled_at, Reading(self._pulse), self._chance)
+        reading = Reading(self._pulse, order.habit.is_steady)
+        return Asking(order, self.scenario, scheduled_at, reading, self._chance)
 
     def observed(self, asking: Asking) -> Observed:
         return asking.observed(origin=self._origin)

@@ -35,7 +35,8 @@ class NatsClient:
         self._chance = random.Random(scenario.seed)  # noqa: S311 (not for secrets)
 
     async def ask(self, order: Order, *, scheduled_at: float) -> Observed:
-        asking = Asking(order, self.scenario, scheduled_at, Reading(self._pulse), self._chance)
+        reading = Reading(self._pulse, order.habit is not Habit.LEAVE)
+        asking = Asking(order, self.scenario, scheduled_at, reading, self._chance)
         await _Exchange(self, asking).run()
         return asking.observed(origin=self._origin)
 

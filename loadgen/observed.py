@@ -23,6 +23,11 @@ class Habit(enum.StrEnum):
     LEAVE = "leave"
     SLOW = "slow"
 
+    @property
+    def is_steady(self) -> bool:
+        """It takes what comes as it comes: what it waits for is the system, not itself."""
+        return self in (Habit.READ, Habit.CANCEL)
+
 
 class End(enum.StrEnum):
     """How it ended for the client; each is a field of `loadgen.recording.Totals`."""

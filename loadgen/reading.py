@@ -22,9 +22,10 @@ class Pulse(Protocol):
 @dataclass
 class Reading:
     """`seen` has every event as it came, repeats and gaps included, for the judge; the counts leave repeats
-    out."""
+    out. `steady`: the reader takes what comes as it comes, so that its times say something of the system."""
 
     pulse: Pulse
+    steady: bool = True
     seen: list[Seen] = field(default_factory=list)
     last_id: int = 0
     first_token_at: float | None = None
@@ -55,7 +56,7 @@ class Reading:
 
     def _add_text(self, at: float, tokens: int) -> None:
         self.tokens += tokens
-        interval_s = at - self.text_at if self.first_token_at is not None else None
+        interval_s = at - self.text_at if self.steady and self.first_token_at is not None else None
         if self.first_token_at is None:
             self.first_token_at = at
         self.text_at = at

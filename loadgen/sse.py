@@ -207,7 +207,11 @@ def frames(reply: Reply) -> Iterator[Frame]:
 
 
 def _block(block: bytes) -> Block | None:
-    fields = dict(line.split(b": ", 1) for line in block.split(b"\n") if b": " in line and line[:1] != b":")
+    first, *rest = lines = block.split(b"\n")
+    if len(lines) == 3 and first[:4] == b"id: " and rest[0][:7] == b"event: " and rest[1][:6] == b"data: ":
+        # As our bridge writes each event: once a token, so it is not read line by line.
+        return Block(int(first[4:]), rest[0][7:].decode(), rest[1][6:])
+    fields = dict(line.split(b": ", 1) for line in lines if b": " in line and line[:1] != b":")
     if not fields:
         return None
     return Block(

@@ -138,7 +138,7 @@ async def test_an_open_loop_over_every_door_is_measured_and_judged(
     assert totals.asked == totals.accepted == totals.done + totals.cancelled == 40
     assert totals.disconnected > 0
     assert totals.slow > 0
-    assert found.latencies["whole"].count == totals.done
+    assert 0 < found.latencies["whole"].count < totals.done
     assert found.latencies["first_token"].p50 < found.latencies["whole"].p50
     assert found.by_route["direct"]["whole"].count > 0
     assert sum(second.started for second in found.timeline) == 40
