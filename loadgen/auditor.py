@@ -1,6 +1,6 @@
 """Follows the stream of all answers while a load run goes on: what the durable truth was.
 
-One push consumer without acknowledgements, 10 us a message in this process (a batched direct get: 95 us).
+One push consumer without acknowledgements takes a tenth of the processor time of batched direct gets.
 Its messages are counted; where one is missing, or the server went away, another consumer begins behind the
 last message that was read, so none is missed and none counts twice.
 """
