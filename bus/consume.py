@@ -33,12 +33,17 @@ RETRY_PAUSE_S = 0.25
 
 @dataclass(frozen=True)
 class Source:
-    """Which consumers are pulled, and how many of their messages are worked on at once."""
+    """Which consumers are pulled, and how many of their messages are worked on at once.
+
+    `bulk_share`: of the slots, what bulk work may take while no fresh work waits. Fresh work that comes then
+    has to share the worker with it: a quarter where work is computing, more where slots are what is scarce.
+    """
 
     stream: str
     durable: str
     concurrency: int
     bulk: str = ""
+    bulk_share: float = 0.25
 
     @classmethod
     def of(
@@ -47,10 +52,12 @@ class Source:
         concurrency: int,
         *,
         consumers: Sequence[topology.Consumer] = (),
+        bulk_share: float = 0.25,
     ) -> "Source":
         """`consumers`: by default those of the stream."""
         durables = {consumer.lane: consumer.durable for consumer in consumers or stream.consumers}
-        return cls(stream.name, durables[Lane.FRESH], concurrency, durables.get(Lane.BULK, ""))
+        bulk = durables.get(Lane.BULK, "")
+        return cls(stream.name, durables[Lane.FRESH], concurrency, bulk, bulk_share)
 
 
 @dataclass(frozen=True)
@@ -58,17 +65,17 @@ class Shares:
     """How the slots of one worker are divided between its lanes.
 
     Fresh work goes first, but bulk work gets an eighth of the slots, or one message a second where that is
-    none. When only bulk work waits, an eighth stays free, so that fresh work need not wait for a slot.
+    none. When only bulk work waits it gets its share, and fresh work need not wait for a slot.
     """
 
     concurrency: int
+    bulk_share: float
 
     def bulk(self, *, fresh_waits: bool, starved: bool) -> int:
         """At most so many bulk messages in work."""
-        eighth = self.concurrency // 8
         if fresh_waits:
-            return max(eighth, 1 if starved else 0)
-        return max(1, self.concurrency - max(1, eighth))
+            return max(self.concurrency // 8, 1 if starved else 0)
+        return max(1, min(self.concurrency - 1, int(self.concurrency * self.bulk_share)))
 
 
 class PullLoop:
@@ -77,7 +84,7 @@ class PullLoop:
     def __init__(self, bus: Bus, source: Source, handler: Handler) -> None:
         self._bus = bus
         self._source = source
-        self._shares = Shares(source.concurrency)
+        self._shares = Shares(source.concurrency, source.bulk_share)
         self._handler = handler
         self._running: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()

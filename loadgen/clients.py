@@ -105,13 +105,15 @@ class Crowd:
     """Clients side by side, each with a connection of its own, until `seconds` or `at_most` answers are up.
 
     `ramp_s`: they begin one after the other over so long. Answers of equal length would else keep clients
-    that began together in step for ever: all would ask at the same moment.
+    that began together in step for ever: all would ask at the same moment. `pause_s`: between an answer and
+    the next question.
     """
 
     clients: int
     seconds: float
     at_most: int = 1_000_000
     ramp_s: float = 0.0
+    pause_s: float = 0.0
 
 
 async def closed_loop(door: Door, ask: Callable[[int], Ask], crowd: Crowd) -> Run:
@@ -131,6 +133,7 @@ async def closed_loop(door: Door, ask: Callable[[int], Ask], crowd: Crowd) -> Ru
             run.answers.append(Answer(reply))
             if not reply.complete:
                 return
+            await asyncio.sleep(crowd.pause_s)
 
     try:
         await asyncio.gather(*(client(number, each) for number, each in enumerate(connections)))

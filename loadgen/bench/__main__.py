@@ -15,12 +15,16 @@ from pathlib import Path
 import structlog
 
 from contracts.errors import AskfleetError
-from loadgen.bench import accept, ceiling, consume, footprint, overhead, streams
+from loadgen.bench import accept, ceiling, consume, fairness, footprint, overhead, streams
 from loadgen.bench.stacks import Bed, in_loop, timed, weightless
 from loadgen.report import Report, as_json
 
 Measure = Callable[[Bed], Coroutine[object, object, Report]]
-ALONE: dict[str, Callable[[], Report]] = {"consume": consume.run, "footprint": footprint.run}
+ALONE: dict[str, Callable[[], Report]] = {
+    "consume": consume.run,
+    "footprint": footprint.run,
+    "fairness": fairness.run,
+}
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,8 @@ class Bed:
 @contextmanager
 def timed() -> Iterator[Bed]:
     """The default stack, but for an engine with stated timings."""
-    engine = _engine(FIRST_TOKEN_MS, INTERVAL_MS, LONGEST_ANSWER)
-    with local_stack(engine, arguments=SAMPLE) as stack:
+    timings = engine(FIRST_TOKEN_MS, INTERVAL_MS, LONGEST_ANSWER)
+    with local_stack(timings, arguments=SAMPLE) as stack:
         yield _filled(stack, {})
 
 
@@ -57,10 +57,10 @@ def weightless() -> Iterator[Bed]:
 
 
 def _without_models(embeddings: EmbeddingServer) -> AbstractContextManager[LocalStack]:
-    return local_stack(_engine(0, 0, SHORT_ANSWER) | _embedder(embeddings), arguments=SAMPLE)
+    return local_stack(engine(0, 0, SHORT_ANSWER) | _embedder(embeddings), arguments=SAMPLE)
 
 
-def _engine(first_token_ms: float, interval_ms: float, tokens: int) -> dict[str, str]:
+def engine(first_token_ms: float, interval_ms: float, tokens: int) -> dict[str, str]:
     return {
         "AF_ENGINE_KIND": "simulated",
         # Else rows are worded without the engine, and there would be no first token to compare with.

@@ -37,7 +37,9 @@ async def send_many(bus: Bus, count: int, *, lane: Lane, name: str) -> None:
 
 @asynccontextmanager
 async def stage(bus: Bus, work: Work[GenerateJob], *, concurrency: int) -> AsyncIterator[PullLoop]:
-    async with run_stage(bus, Source.of(GENERATE, concurrency), GenerateJob, work, drain_grace_s=1) as loop:
+    async with run_stage(
+        bus, Source.of(GENERATE, concurrency, bulk_share=0.875), GenerateJob, work, drain_grace_s=1
+    ) as loop:
         yield loop
 
 
@@ -120,12 +122,14 @@ async def test_bulk_work_goes_on_under_a_steady_stream_of_fresh_work(bus: Bus) -
         assert worked.of("fresh") < 600
 
 
-def test_bulk_work_leaves_a_slot_free_and_takes_an_eighth_beside_fresh_work() -> None:
-    assert Shares(16).bulk(fresh_waits=False, starved=False) == 14
-    assert Shares(16).bulk(fresh_waits=True, starved=False) == 2
-    assert Shares(4).bulk(fresh_waits=True, starved=False) == 0
-    assert Shares(4).bulk(fresh_waits=True, starved=True) == 1
-    assert Shares(1).bulk(fresh_waits=False, starved=False) == 1
+def test_bulk_work_gets_its_share_and_an_eighth_beside_fresh_work() -> None:
+    assert Shares(16, 0.875).bulk(fresh_waits=False, starved=False) == 14
+    assert Shares(16, 0.25).bulk(fresh_waits=False, starved=False) == 4
+    assert Shares(16, 0.25).bulk(fresh_waits=True, starved=False) == 2
+    assert Shares(4, 1.0).bulk(fresh_waits=False, starved=False) == 3
+    assert Shares(4, 0.25).bulk(fresh_waits=True, starved=False) == 0
+    assert Shares(4, 0.25).bulk(fresh_waits=True, starved=True) == 1
+    assert Shares(1, 0.25).bulk(fresh_waits=False, starved=False) == 1
 
 
 async def ask(bus: Bus, tenant: str, query_id: str) -> None:

@@ -25,6 +25,9 @@ from workers.shell.process import Open
 
 log = structlog.get_logger(__name__)
 
+BULK_SHARE = 0.875
+"""Slots of an engine are dear, and one more answer in its batch hardly delays the others."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -41,7 +44,12 @@ def make(settings: GenerationSettings) -> Open:
     async def open_generation(bus: Bus) -> AsyncIterator[Ready]:
         engine = await open_engine(settings.engine)
         log.info("the engine is ready", action="engine_ready", engine=engine.name, slots=engine.slots)
-        source = Source.of(GENERATE, engine.slots, consumers=generation_consumers(settings.model))
+        source = Source.of(
+            GENERATE,
+            engine.slots,
+            consumers=generation_consumers(settings.model),
+            bulk_share=BULK_SHARE,
+        )
         async with watch_cancellations(bus) as cancellations:
             work = _work(Parts(bus, engine, settings, cancellations))
             async with run_stage(
