@@ -15,8 +15,9 @@ TOKENS = (32, 96)
 """Shortest and longest answer. Were all of one length, clients would bunch: those that once waited for each
 other end together and ask together from then on."""
 WARM_UP = 16
-ANSWERS = {1: 40, 16: 320}
-AT_MOST_MS = {1: 20.0, 16: 40.0}
+ANSWERS = {1: 40, 16: 320, 64: 640}
+AT_MOST_MS: dict[int, float | None] = {1: 18.0, 16: 24.0, 64: None}
+"""10 ms more than an app without a bus that keeps nothing; with 64 clients there is no target."""
 LONGEST_S = 60.0
 SQL_QUESTION = "How many tickets are there?"
 
@@ -57,7 +58,7 @@ def _length(number: int) -> int:
     return shortest + number * 37 % (longest - shortest + 1)
 
 
-def _sql_figures(case: str, found: Run, at_most_ms: float) -> list[Figure]:
+def _sql_figures(case: str, found: Run, at_most_ms: float | None) -> list[Figure]:
     added = Summary.of([_added_ms(answer) for answer in found.answers])
     database = Summary.of([_evidence_ms(answer) for answer in found.answers])
     return [
@@ -67,12 +68,17 @@ def _sql_figures(case: str, found: Run, at_most_ms: float) -> list[Figure]:
     ]
 
 
-def _documents_figures(case: str, found: Run, at_most_ms: float) -> list[Figure]:
+def _documents_figures(case: str, found: Run, at_most_ms: float | None) -> list[Figure]:
     added = [_added_ms(answer) for answer in found.answers]
     search = [_evidence_ms(answer) for answer in found.answers]
     rest = Summary.of([all_ms - search_ms for all_ms, search_ms in zip(added, search, strict=True)])
     return [
-        Figure(f"{case}: added without embedding and search, median", rest.median, "ms", at_most=at_most_ms),
+        Figure(
+            f"{case}: added without embedding and search, median",
+            rest.median,
+            "ms",
+            at_most=at_most_ms,
+        ),
         Figure(f"{case}: added without embedding and search, 99 %", rest.p99, "ms"),
         Figure(f"{case}: embedding and search, median", Summary.of(search).median, "ms"),
         Figure(f"{case}: added in all, median", Summary.of(added).median, "ms"),
