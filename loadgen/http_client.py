@@ -49,7 +49,7 @@ class HttpClient:
         return self.observed(asking)
 
     def begin(self, order: Order, *, scheduled_at: float) -> Asking:
-        reading = Reading(self._pulse, order.habit.is_steady)
+        reading = Reading(self._pulse, scheduled_at, order.habit.is_steady)
         return Asking(order, self.scenario, scheduled_at, reading, self._chance)
 
     def observed(self, asking: Asking) -> Observed:

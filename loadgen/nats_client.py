@@ -35,7 +35,7 @@ class NatsClient:
         self._chance = random.Random(scenario.seed)  # noqa: S311 (not for secrets)
 
     async def ask(self, order: Order, *, scheduled_at: float) -> Observed:
-        reading = Reading(self._pulse, order.habit is not Habit.LEAVE)
+        reading = Reading(self._pulse, scheduled_at, order.habit is not Habit.LEAVE)
         asking = Asking(order, self.scenario, scheduled_at, reading, self._chance)
         await _Exchange(self, asking).run()
         return asking.observed(origin=self._origin)

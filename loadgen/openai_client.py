@@ -12,7 +12,6 @@ from loadgen.asking import Asking
 from loadgen.http_client import HttpClient, code_of
 from loadgen.mix import Order
 from loadgen.observed import End, Habit, Observed
-from loadgen.reading import Reading
 from loadgen.sse import Connection, Frames, Reply
 
 PATH = "/v1/chat/completions"
@@ -54,19 +53,12 @@ class _Chunks:
         elif isinstance(usage := chunk.get("usage"), dict):
             reading.tokens = int(usage["completion_tokens"])
         elif _text(chunk):
-            _add_text(reading, at)
+            reading.note_text(at, 1)
 
 
 def _text(chunk: _Json) -> bool:
     choices = cast(list[_Json], chunk.get("choices") or [])
     return any(cast(_Json, choice.get("delta") or {}).get("content") for choice in choices)
-
-
-def _add_text(reading: Reading, at: float) -> None:
-    first = reading.first_token_at is None
-    reading.first_token_at = at if reading.first_token_at is None else reading.first_token_at
-    reading.pulse.tokens_came(at, 1, interval_s=None if first else at - reading.text_at)
-    reading.text_at = at
 
 
 class OpenAIClient:

@@ -14,17 +14,25 @@ TOKENS = b'"tokens":'
 
 
 class Pulse(Protocol):
-    """Hears of text while it comes; times in seconds of `time.perf_counter`."""
+    """Hears of text while it comes; times in seconds."""
 
-    def tokens_came(self, at: float, tokens: int, *, interval_s: float | None) -> None: ...
+    def first_token_came(self, after_s: float) -> None: ...
+
+    def tokens_came(self, tokens: int, *, interval_s: float | None) -> None: ...
 
 
 @dataclass
 class Reading:
     """`seen` has every event as it came, repeats and gaps included, for the judge; the counts leave repeats
-    out. `steady`: the reader takes what comes as it comes, so that its times say something of the system."""
+    out.
+
+    Args:
+        scheduled_at: when the query was due; like all times here of `time.perf_counter`.
+        steady: the reader takes what comes as it comes, so that its times say something of the system.
+    """
 
     pulse: Pulse
+    scheduled_at: float = 0.0
     steady: bool = True
     seen: list[Seen] = field(default_factory=list)
     last_id: int = 0
@@ -46,7 +54,9 @@ class Reading:
             return
         self.last_id = index
         if event == "delta":
-            self._add_text(at, tokens_of(data))
+            tokens = tokens_of(data)
+            self.tokens += tokens
+            self.note_text(at, tokens)
         elif event == "routed":
             self.route = str(json.loads(data).get("route", ""))
         elif event in ENDS and self.end is None:
@@ -54,13 +64,17 @@ class Reading:
             if event == "failed":
                 self.problem = str(json.loads(data)["problem"]["code"])
 
-    def _add_text(self, at: float, tokens: int) -> None:
-        self.tokens += tokens
-        interval_s = at - self.text_at if self.steady and self.first_token_at is not None else None
+    def note_text(self, at: float, tokens: int) -> None:
+        """Text came, of so many tokens or more."""
+        interval_s = None
         if self.first_token_at is None:
             self.first_token_at = at
+            if self.steady:
+                self.pulse.first_token_came(at - self.scheduled_at)
+        elif self.steady:
+            interval_s = at - self.text_at
         self.text_at = at
-        self.pulse.tokens_came(at, tokens, interval_s=interval_s)
+        self.pulse.tokens_came(tokens, interval_s=interval_s)
 
 
 def tokens_of(delta: bytes) -> int:

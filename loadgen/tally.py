@@ -130,7 +130,10 @@ class Tally:
         self._now.started += 1
         self.late.add(late_s)
 
-    def tokens_came(self, at: float, tokens: int, *, interval_s: float | None) -> None:
+    def first_token_came(self, after_s: float) -> None:
+        self._now.first_token.append(after_s)
+
+    def tokens_came(self, tokens: int, *, interval_s: float | None) -> None:
         self._now.tokens += tokens
         if interval_s is not None:
             self.all["token_interval"].add(interval_s)
@@ -141,8 +144,6 @@ class Tally:
         self._now.ended += seen.end is not End.REFUSED
         self._now.refused += seen.end is End.REFUSED
         times = _times(seen)
-        if "first_token" in times:
-            self._now.first_token.append(times["first_token"])
         if "whole" in times:
             self._now.whole.append(times["whole"])
         for measures in self._measures(seen):
