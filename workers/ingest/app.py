@@ -21,6 +21,7 @@ from workers.ingest.handler import DocumentLocks, handle
 from workers.ingest.settings import IngestSettings
 from workers.shell.http import Ready
 from workers.shell.process import Open
+from workers.shell.waiting import once_there
 from workers.vectors import VectorSettings, VectorStore, open_store
 
 
@@ -40,7 +41,7 @@ def make(settings: IngestSettings) -> Open:
     async def open_ingest(bus: Bus) -> AsyncIterator[Ready]:
         embedder = open_embedder(EmbedderSettings())
         store = open_store(VectorSettings(), dimension=embedder.dimension)
-        await store.ensure_collection()
+        await once_there(store.ensure_collection)
         flusher = Flusher(store, documents=settings.flush_documents, idle_s=settings.flush_idle_s)
         flushing = asyncio.create_task(flusher.run())
         parts = Parts(embedder, store, flusher, DocumentLocks(), settings)

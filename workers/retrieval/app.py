@@ -16,6 +16,7 @@ from workers.retrieval.search import retrieve
 from workers.retrieval.settings import RetrievalSettings
 from workers.shell.http import Ready
 from workers.shell.process import Open
+from workers.shell.waiting import once_there
 from workers.vectors import VectorSettings, VectorStore, open_store
 
 
@@ -24,7 +25,7 @@ def make(settings: RetrievalSettings) -> Open:
     async def open_retrieval(bus: Bus) -> AsyncIterator[Ready]:
         embedder = open_embedder(EmbedderSettings())
         store = open_store(VectorSettings(), dimension=embedder.dimension)
-        await store.ensure_collection()
+        await once_there(store.ensure_collection)
         source = Source.of(RETRIEVE, settings.concurrency)
         async with run_stage(
             bus,
