@@ -19,7 +19,7 @@ from loadgen.witness import Pause
 log = structlog.get_logger(__name__)
 
 BACK_WITHIN_S = 90.0
-LOOK_EVERY_S = 0.05
+LOOK_EVERY_S = 0.1
 RECONNECT_S = 3.0
 """Until all clients of a nats-server that is back have found it."""
 WHOLE_FOR_S = 1.0

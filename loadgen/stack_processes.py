@@ -45,7 +45,8 @@ class StackProcesses:
 
     def find(self, name: str) -> psutil.Process | None:
         """None while it is away."""
-        return self.alive().get(name)
+        recorded = next((found for found in self._recorded() if found.name == name and found.ready), None)
+        return None if recorded is None else _same(recorded)
 
     @contextmanager
     def held(self, name: str) -> Iterator[None]:
