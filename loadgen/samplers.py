@@ -103,12 +103,17 @@ class ProcessSampler:
 
 
 def _families(pids: Mapping[str, int]) -> dict[int, list[psutil.Process]]:
+    """One look at all processes serves every family."""
+    children: dict[int, list[psutil.Process]] = {}
+    by_pid: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            children.setdefault(process.ppid(), []).append(process)
+            by_pid[process.pid] = process
     named = set(pids.values())
     found: dict[int, list[psutil.Process]] = {}
     for pid in named:
-        found[pid] = []
-        with suppress(psutil.Error):
-            process = psutil.Process(pid)
-            children = process.children(recursive=True)
-            found[pid] = [process, *(child for child in children if child.pid not in named)]
+        family = found[pid] = [by_pid[pid]] if pid in by_pid else []
+        for member in family:  # grows on the way
+            family += (child for child in children.get(member.pid, ()) if child.pid not in named)
     return found
