@@ -1,9 +1,12 @@
 import itertools
 import math
 import random
+import re
 from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import BaseModel
 
 from contracts import Route
 from contracts.errors import Misconfigured
@@ -231,3 +234,21 @@ def test_a_repeated_event_counts_once_and_is_kept_for_the_judge():
 def test_the_tokens_of_a_delta_are_those_of_its_last_field():
     assert tokens_of(b'{"type":"delta","text":"\\"tokens\\":7","tokens":3}') == 3
     assert tokens_of(b'{"type":"delta","text":"x"}') == 1
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "load-testing.md"
+
+
+def test_the_scenario_of_the_documentation_is_one():
+    shown = PAGE.read_text().split("```yaml\n")[1].split("```")[0]
+    found = checked(yaml.safe_load(shown), "the page")
+    assert found.arrivals == Spike(rate=10, to=80, at_s=60, for_s=30)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [Scenario, Habits, Questions, TenantShare, DoorShares, Ramp, Spike, Replay, Closed, Poisson, Constant],
+)
+def test_each_field_of_a_scenario_is_documented(part: type[BaseModel]):
+    page = PAGE.read_text()
+    assert [name for name in part.model_fields if not re.search(rf"\b{name}\b", page)] == []
