@@ -98,6 +98,7 @@ def _judge(verdict: Verdict, order: Order, folder: Path, console: Console) -> in
         complaints += [] if growth.flat else [f"memory grows: {growth}"]
     for stage, count in verdict.leftovers.dead.items():
         console.print(f"dead letters of {stage}: {count}", highlight=False)
+    console.print(f"documents accepted meanwhile: {verdict.documents}", highlight=False)
     console.print(f"record  {order.record}", soft_wrap=True)
     for complaint in complaints:
         console.print(f"WRONG   {complaint}", markup=False, soft_wrap=True, style="bold red")

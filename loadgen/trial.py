@@ -14,6 +14,7 @@ from contracts import Route
 from loadgen import corpus
 from loadgen.bridges import Address
 from loadgen.chaos import Chaos
+from loadgen.documents import Trickle
 from loadgen.faults import Planned
 from loadgen.hearing import Sources, open_hearing
 from loadgen.local_stack import LocalStack, embedding_server, local_stack
@@ -63,8 +64,8 @@ class Ground:
     replicas: Mapping[str, int] = field(default_factory=lambda: REPLICAS)
     ack_wait_s: float = 5.0
     first_token_ms: float = 100.0
-    interval_ms: float = 40.0
-    tokens: int = 24
+    interval_ms: float = 100.0
+    tokens: int = 10
 
     def environment(self, journal: Path) -> dict[str, str]:
         return {
@@ -110,6 +111,8 @@ class Verdict:
     recording: Recording
     complaints: Sequence[str]
     leftovers: Leftovers
+    documents: int = 0
+    """Accepted while the run went on."""
 
 
 @contextmanager
@@ -135,6 +138,7 @@ class Trial:
         answers: the asking stops after so many; 0: when the scenario's time is up.
         with_faults: the asking stops soon after the last fault.
         no_failures: an answer that failed is a complaint.
+        document_every_s: from one document for the index to the next; 0: none.
         console: shows the run while it goes on.
     """
 
@@ -143,6 +147,7 @@ class Trial:
     answers: int = 0
     with_faults: bool = False
     no_failures: bool = False
+    document_every_s: float = 4.0
     console: Console | None = None
 
     async def hold(self, stack: LocalStack, *, command: str) -> Verdict:
@@ -161,12 +166,18 @@ class Trial:
             chaos = Chaos(
                 stack.processes, self.planned, clock=run.clock, faults=run.faults, on_pause=hearing.pause
             )
-            await self._run(run, chaos)
+            documents = Trickle(bus, TENANTS[1], every_s=self.document_every_s)
+            await self._run(run, chaos, documents)
             left = await settled(bus, within_s=SETTLE_WITHIN_S)
-        return self._verdict(run, left, command)
+            unindexed = await documents.missing()
+        complaints = [*self._complaints(run), *(f"left in a queue: {words}" for words in left.queues)]
+        complaints += [f"accepted and not indexed: {document}" for document in unindexed]
+        return Verdict(run.recording(command), complaints, left, documents=len(documents.accepted))
 
-    async def _run(self, run: LoadRun, chaos: Chaos) -> None:
+    async def _run(self, run: LoadRun, chaos: Chaos, documents: Trickle) -> None:
         beside = [asyncio.create_task(self._stop_after_answers(run))] if self.answers else []
+        if self.document_every_s > 0:
+            beside.append(asyncio.create_task(documents.publish_forever()))
         if self.console is not None:
             beside.append(asyncio.create_task(follow(self.console, run.snapshot)))
         try:
@@ -192,21 +203,19 @@ class Trial:
             await asyncio.sleep(0.1)
         run.stop()
 
-    def _verdict(self, run: LoadRun, left: Leftovers, command: str) -> Verdict:
-        recording = run.recording(command)
-        totals = recording.totals
+    def _complaints(self, run: LoadRun) -> list[str]:
+        totals = run.recording("").totals
         complaints = [
             f"{violation.line}: {violation.tenant}/{violation.query_id}: {violation.detail}"
-            for violation in recording.violations
+            for violation in run.violations
         ]
         counted = {"lost": totals.lost, "stuck": totals.stuck, "unsettled": totals.unsettled}
         if self.no_failures:
             counted["failed"] = totals.failed
         complaints += [f"{count} {what}" for what, count in counted.items() if count]
-        complaints += [f"left in a queue: {words}" for words in left.queues]
         if run.unjudged:
             complaints.append(f"not judged to the end: {run.unjudged}")
-        return Verdict(recording, complaints, left)
+        return complaints
 
 
 def _site(stack: LocalStack, bus: Bus) -> Site:
