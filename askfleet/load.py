@@ -1,6 +1,7 @@
 """A load run as the command line makes it: finds the deployment, runs, shows, writes the record."""
 
 import asyncio
+import resource
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -26,6 +27,7 @@ from loadgen.scenario import Scenario
 
 BROKEN = 1
 MOST_PRINTED = 20
+MANY_FILES = 65_536
 MEASURES = ("accepted", "first_token", "whole", "token_interval", "resume")
 
 
@@ -99,6 +101,7 @@ def run(plan: Plan, console: Console) -> int:
     Raises:
         Misconfigured: the deployment can't be reached as it is described.
     """
+    _allow_many_connections()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         running = runner.run(_run(plan, console))
     recording = running.recording(plan.command)
@@ -108,6 +111,13 @@ def run(plan: Plan, console: Console) -> int:
     if running.unjudged:
         console.print(f"not judged to the end: {running.unjudged}", style="bold red", markup=False)
     return BROKEN if recording.violations or running.unjudged else 0
+
+
+def _allow_many_connections() -> None:
+    """Each reader holds a connection; the usual limit of 1,024 files is reached soon."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY_FILES if most == resource.RLIM_INFINITY else most
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 async def _run(plan: Plan, console: Console) -> LoadRun:

@@ -28,7 +28,7 @@ from loadgen.processes import MIB, OWN_NAME, cpu_seconds
 from loadgen.progress import Snapshot
 from loadgen.promises import Line
 from loadgen.recording import BrokenPromise, Fault, Generator, Recording
-from loadgen.samplers import Pids, ProcessSampler, StageSampler
+from loadgen.samplers import Pids, ProcessSampler, StageSampler, interval_s
 from loadgen.scenario import Closed, Scenario
 from loadgen.tally import Tally
 
@@ -170,7 +170,10 @@ class LoadRun:
     async def _check(self, bridges: Bridges) -> None:
         doors = self._scenario.doors
         if doors.nats and self._site.bus is None:
-            raise Misconfigured("The scenario has clients at the NATS door, and no NATS is named.")
+            raise Misconfigured(
+                "The scenario has clients at the NATS door, and no NATS is named.",
+                remedy="Name its servers with --nats-url or AF_NATS_URL.",
+            )
         if doors.http or doors.openai:
             tenants = [tenant.name for tenant in self._scenario.tenants if tenant.share]
             await HttpClient(
@@ -257,11 +260,12 @@ class LoadRun:
     @asynccontextmanager
     async def _watching(self) -> AsyncIterator[None]:
         """The samplers and the clock of the time line, while the context is open."""
+        every_s = interval_s(self._scenario.seconds)
         work: list[Coroutine[object, object, None]] = [self._tick_forever()]
         if self._site.bus is not None:
-            self._stages = StageSampler(self._site.bus, origin=self._origin)
+            self._stages = StageSampler(self._site.bus, origin=self._origin, every_s=every_s)
             work.append(self._stages.sample_forever())
-        self._processes = ProcessSampler(self._pids, origin=self._origin)
+        self._processes = ProcessSampler(self._pids, origin=self._origin, every_s=every_s)
         work.append(self._processes.sample_forever())
         tasks = [asyncio.create_task(each) for each in work]
         try:

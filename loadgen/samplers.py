@@ -1,4 +1,4 @@
-"""What the system does while it is under load, once a second: its queues and its processes."""
+"""What the system does while it is under load: its queues and its processes."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -23,21 +23,30 @@ GATHER_S = 0.1
 FAMILY_EVERY = 10
 """Children are looked for once in so many samples: it takes a look at every process of the machine."""
 
+MOST_SAMPLES = 3_600
+"""Of each stage and process: a long run is sampled less often, so that its record stays small."""
+
 Pids = Callable[[], Mapping[str, int]]
 
 
-class StageSampler:
-    """`samples` grows by one a stage a second; a second in which NATS is away has none."""
+def interval_s(seconds: float) -> float:
+    """Between two samples of a run of that length."""
+    return max(EVERY_S, seconds / MOST_SAMPLES)
 
-    def __init__(self, bus: Bus, *, origin: float) -> None:
+
+class StageSampler:
+    """`samples` grows by one a stage each time; a time at which NATS is away has none."""
+
+    def __init__(self, bus: Bus, *, origin: float, every_s: float = EVERY_S) -> None:
         self._bus = bus
+        self._every_s = every_s
         self._origin = origin
         self.samples: list[StageSample] = []
         self.depths: Sequence[Depth] = ()
 
     async def sample_forever(self) -> None:
         while True:
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(self._every_s)
             try:
                 self._note(await read_overview(self._bus, within_s=WITHIN_S, gather_s=GATHER_S))
             except AskfleetError as error:
@@ -65,11 +74,12 @@ class ProcessSampler:
     """Each process with its children, but for those that have a name of their own.
 
     Args:
-        pids: asked for anew each second, since processes restart.
+        pids: asked for anew each time, since processes restart.
     """
 
-    def __init__(self, pids: Pids, *, origin: float) -> None:
+    def __init__(self, pids: Pids, *, origin: float, every_s: float = EVERY_S) -> None:
         self._pids = pids
+        self._every_s = every_s
         self._origin = origin
         self._families: dict[int, list[psutil.Process]] = {}
         self._rounds = 0
@@ -79,7 +89,7 @@ class ProcessSampler:
         while True:
             # In a thread, since it reads a file or two for each process.
             self.samples += await asyncio.to_thread(self._sample)
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(self._every_s)
 
     def _sample(self) -> list[ProcessSample]:
         pids = self._pids()

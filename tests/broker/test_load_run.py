@@ -315,7 +315,7 @@ async def test_a_generator_that_was_stalled_shows_in_the_latency(
     found = running.recording("test")
     assert found.totals.done == 50
     assert found.generator.late.worst > 300
-    assert found.latencies["whole"].worst > 300
+    assert found.latencies["whole"].p90 > 150
 
 
 async def test_a_run_that_is_stopped_asks_no_more_and_reads_what_is_under_way(
