@@ -15,6 +15,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import PubAck
 
+from bus.client import LeanClient
 from bus.denials import Denials
 from bus.security import security, who
 from bus.settings import BusSettings
@@ -66,7 +67,7 @@ class Broker(NatsBroker):
 
     async def _connect(self) -> Client:
         """As FastStream does it, but what was begun is closed when the server refuses us."""
-        client = Client()
+        client = LeanClient()
         try:
             await client.connect(**self._connection_kwargs)
         except BaseException:

@@ -213,9 +213,11 @@ BRIDGE = Role(
         *_scans(),
         f"{API}.STREAM.INFO.{ROUTE.name}",
         f"{API}.STREAM.MSG.GET.{ROUTE.name}",
+        subjects.READERS,
+        f"{inbox('bridge')}.>",
         *_presence(),
     ),
-    subscribe=_hears("bridge", subjects.LIVE, subjects.WORKERS_PING),
+    subscribe=_hears("bridge", subjects.LIVE, subjects.READERS, subjects.WORKERS_PING),
 )
 OPERATOR = Role(
     "operator",

@@ -25,6 +25,7 @@ ANSWER = "af.answer.*.*"
 LIVE = "af.live.*.*"
 DEAD = "af.dlq.*.*"
 CANCEL = "af.cancel.*.*"
+READERS = "af.readers.*.*"
 OUTCOME = "af.outcome.*"
 GIVEN_UP = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES"
 WORKERS_PING = "af.workers.ping"
@@ -112,6 +113,11 @@ def handed_back(stream: str, sequence: int, delivery: int | str) -> str:
     return f"af.handed-back.{token('stream', stream)}.{sequence}.{delivery}"
 
 
+def readers(tenant: str, query_id: str) -> str:
+    """Where a bridge asks the others whether somebody reads an answer there."""
+    return f"af.readers.{token('tenant', tenant)}.{token('query id', query_id)}"
+
+
 def dead(stage: str, tenant: str) -> str:
     return f"af.dlq.{token('stage', stage)}.{token('tenant', tenant)}"
 
@@ -153,7 +159,11 @@ def stage_of_dead(subject: str) -> str:
 def tenant_of(subject: str) -> str:
     """The tenant that a work, query, ingest, answer or cancel subject belongs to."""
     parts = subject.split(".")
-    position = 2 if parts[1] in ("query", "ingest", "answer", "live", "cancel", "outcome") else len(parts) - 1
+    position = (
+        2
+        if parts[1] in ("query", "ingest", "answer", "live", "cancel", "outcome", "readers")
+        else len(parts) - 1
+    )
     return parts[position]
 
 

@@ -7,6 +7,8 @@ from bus.subjects import Lane
 
 DAY_S = 86_400.0
 MIB = 1024 * 1024
+ANSWER_AGE_S = 15 * 60.0
+"""How long an answer is kept, and so how long a question asked again finds the one before."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ ROUTE = Stream(
     "ROUTE",
     subjects.QUERY,
     subjects.BULK_QUERY,
+    duplicate_window_s=ANSWER_AGE_S,
     consumers=_lanes("router", subjects.QUERY, subjects.BULK_QUERY),
 )
 RETRIEVE = Stream(
@@ -91,7 +94,7 @@ ANSWERS = Stream(
     work=False,
     max_msgs=-1,
     max_bytes=8192 * MIB,
-    max_age_s=15 * 60.0,
+    max_age_s=ANSWER_AGE_S,
     republish_to="af.live.{{wildcard(1)}}.{{wildcard(2)}}",
 )
 DLQ = Stream("DLQ", subjects.DEAD, work=False, max_msgs=1_000_000, max_age_s=14 * DAY_S)

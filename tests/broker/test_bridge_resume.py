@@ -8,6 +8,7 @@ import httpx
 import pytest
 from bridges import EVENTS, accept_next, bridge, ids, route_messages
 
+from bus import subjects
 from bus.answer_log import AnswerWriter, read_log
 from bus.connection import Bus, connect
 from bus.replay import FEW, Replay
@@ -48,6 +49,27 @@ async def test_a_query_that_waits_is_cancelled_at_another_replica(
 
     assert cancelled.json()["status"] == "cancelled"
     assert [event.type for event in (await read_log(bus, "acme", "q")).events] == ["cancelled"]
+
+
+async def test_an_answer_that_is_read_on_at_another_replica_is_not_abandoned(
+    bus: Bus, bus_settings: BusSettings, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        second = await stack.enter_async_context(connect(bus_settings, name="second"))
+        two = await stack.enter_async_context(bridge(second, tmp_path))
+        one = await stack.enter_async_context(bridge(bus, tmp_path, abandon_s=0.1))
+        body = {"question": "Hi?", "id": "moved"}
+        async with one.stream("POST", "/v1/ask", json=body, headers=EVENTS) as response:
+            writer, _ = await accept_next(bus)
+            assert await ids(response.aiter_lines(), until=1) == [1]
+            reading = two.stream("GET", "/v1/answers/moved", headers=EVENTS)
+            moved = await stack.enter_async_context(reading)
+        asked_at_one = await bus.nc.subscribe(subjects.READERS)
+        for _ in range(2):
+            await asked_at_one.next_msg(timeout=5)
+        await writer.append(Done(text=""))
+
+        assert await asyncio.wait_for(ids(moved.aiter_lines()), 5) == [1, 2]
 
 
 async def test_an_id_asked_again_at_another_replica_gives_the_same_answer_from_its_start(

@@ -67,6 +67,10 @@ class Answers:
     def held(self) -> list[Held]:
         return list(self._held.values())
 
+    def is_read(self, key: AnswerKey) -> bool:
+        held = self._held.get(key)
+        return held is not None and held.readers > 0
+
     async def ask(
         self, tenant: str, question: Question, *, on_end: Callable[[], None] = lambda: None
     ) -> Held:

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from bus.connection import Bus
+from bus.readers import tell_of_readers
 from workers.bridge import api, openai, problems
 from workers.bridge.answers import Answers
 from workers.bridge.api import Door
@@ -60,12 +61,15 @@ async def serve_bridge(bus: Bus, settings: BridgeSettings) -> AsyncIterator[tupl
         return {"nats": bus.nc.is_connected, "sweeping": caring, "accepting": not answers.draining}
 
     try:
-        async with serve(
-            build_app(door, ready),
-            host=settings.http_host,
-            port=settings.http_port,
-            slow_reader_s=settings.slow_reader_s,
-        ) as port:
+        async with (
+            tell_of_readers(bus, answers.is_read),
+            serve(
+                build_app(door, ready),
+                host=settings.http_host,
+                port=settings.http_port,
+                slow_reader_s=settings.slow_reader_s,
+            ) as port,
+        ):
             yield port, ready
             await answers.drain(settings.drain_grace_s)
     finally:

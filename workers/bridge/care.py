@@ -11,6 +11,7 @@ from bus.answer_log import AnswerWriter
 from bus.asking import cancel_query
 from bus.connection import Bus
 from bus.envelope import now_ms
+from bus.readers import is_read_elsewhere
 from contracts import Failed
 from contracts.errors import AnswerEnded, AskfleetError, DeadlineExceeded
 from workers.bridge.answers import Answers, Held
@@ -37,11 +38,11 @@ class Care:
             await asyncio.sleep(SWEEP_S)
             open_ = [held for held in self._answers.held if held.opening is None]
             await self._heal_silent(open_)
-            for held in open_:
-                try:
-                    await self._sweep(held)
-                except AskfleetError as error:
-                    log.warning("could not look after an answer", action="sweep_failed", error=str(error))
+            for result in await asyncio.gather(*map(self._sweep, open_), return_exceptions=True):
+                if isinstance(result, AskfleetError):
+                    log.warning("could not look after an answer", action="sweep_failed", error=str(result))
+                elif isinstance(result, BaseException):
+                    raise result
 
     async def heal_forever(self) -> None:
         """What was said while the connection was lost is on the log: read it as soon as NATS is back."""
@@ -82,6 +83,10 @@ class Care:
             await self._abandon(held)
 
     async def _abandon(self, held: Held) -> None:
+        """Cancelled, unless its client has gone on reading at another bridge."""
+        if held.cancel_when_unread_s and await is_read_elsewhere(self._bus, held.key):
+            held.unread_since = time.monotonic()
+            return
         log.info("nobody reads this answer; cancelling it", action="abandoned", query_id=held.key.query_id)
         try:
             await cancel_query(self._bus, *held.key, waiting=True)
