@@ -16,7 +16,9 @@ from loadgen.memory import growths
 from loadgen.scenario import Closed, Poisson
 from loadgen.trial import Ground, Trial, Verdict, open_ground, scenario
 
-LONGEST_S = 7 * 86_400.0
+SPARE_S = 60.0
+SLOWEST_RATE = 10.0
+"""A soak with fewer answers a second than that ends early, with a complaint."""
 SOAK = Ground(first_token_ms=20.0, interval_ms=5.0)
 """Quick answers, so that many fit into a soak."""
 SLOWEST_RESTART_S = 40.0
@@ -60,7 +62,8 @@ def restart(*, rate: float, seed: int) -> Make:
 
 def soak(answers: int, *, clients: int, seed: int) -> Make:
     def make(workers: Sequence[str]) -> Trial:
-        asked = scenario(Closed(clients=clients, ramp_s=2.0), LONGEST_S, seed=seed)
+        seconds = SPARE_S + answers / SLOWEST_RATE
+        asked = scenario(Closed(clients=clients, ramp_s=2.0), seconds, seed=seed)
         return Trial(asked, answers=answers, no_failures=True)
 
     return make

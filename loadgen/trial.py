@@ -58,11 +58,13 @@ class Ground:
     Args:
         replicas: processes by worker; one where none is given.
         ack_wait_s: short, so that what a killed worker had is soon worked on by another.
+        sample: with the sample database, its documentation and a trained router.
         tokens: of an answer; it takes `first_token_ms` and `interval_ms` for each.
     """
 
     replicas: Mapping[str, int] = field(default_factory=lambda: REPLICAS)
     ack_wait_s: float = 5.0
+    sample: bool = True
     first_token_ms: float = 100.0
     interval_ms: float = 100.0
     tokens: int = 10
@@ -83,7 +85,7 @@ class Ground:
     def arguments(self) -> list[str]:
         """Of `askfleet up`."""
         replicas = (("--workers", f"{worker}={count}") for worker, count in self.replicas.items())
-        return ["--demo", *(part for pair in replicas for part in pair)]
+        return [*(["--demo"] if self.sample else []), *(part for pair in replicas for part in pair)]
 
 
 def scenario(arrivals: Arrivals, seconds: float, *, seed: int = 7, clients: Habits | None = None) -> Scenario:
@@ -213,6 +215,8 @@ class Trial:
         if self.no_failures:
             counted["failed"] = totals.failed
         complaints += [f"{count} {what}" for what, count in counted.items() if count]
+        if totals.done + totals.failed + totals.cancelled < self.answers:
+            complaints.append(f"only {totals.done} of {self.answers} answers in {self.scenario.seconds:g} s")
         if run.unjudged:
             complaints.append(f"not judged to the end: {run.unjudged}")
         return complaints
