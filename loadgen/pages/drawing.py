@@ -10,6 +10,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
@@ -34,6 +35,7 @@ WIDE_SHARE = 0.004
 """A fault that lasts at least this share of the run is shaded; a shorter one is a line."""
 LANE = (1.015, 1.05)
 """Where the marks of faults lie, above the axes, in shares of their height."""
+LANE_ROOM_PT = 12
 NINES = ((0.5, "50"), (0.9, "90"), (0.99, "99"), (0.999, "99.9"), (0.9999, "99.99"), (0.99999, "99.999"))
 STYLE: dict[RcKeyType, object] = {
     "font.family": "sans-serif",
@@ -91,7 +93,7 @@ def _draw(chart: Chart) -> Figure:
     columns = 4 if all(len(line.name) <= 16 for line in chart.lines) else 2
     rows = math.ceil(len(chart.lines) / columns)
     size = (WIDTH_PT / POINTS_PER_INCH, (HEIGHT_PT + rows * LEGEND_ROW_PT) / POINTS_PER_INCH)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=LANE_ROOM_PT / POINTS_PER_INCH))
     axes = figure.add_subplot()
     for line in chart.lines:
         axes.plot(
