@@ -13,7 +13,6 @@ from askfleet.ingest import Summary
 from askfleet.sample.loading import load
 from askfleet.stack import Stack
 from askfleet.tenants import DEMO_TENANT
-from askfleet.training import is_trained, train_router
 from contracts.errors import Misconfigured
 
 TRAINING_SCALE = 0.2
@@ -48,6 +47,11 @@ async def load_documents(stack: Stack, console: Console) -> Summary:
 
 async def train(stack: Stack) -> None:
     """Unless the model that is there was made for the same tables and documents."""
+    from askfleet.training import (
+        is_trained,
+        train_router,
+    )  # scikit-learn: seconds that no other command needs
+
     settings, vectors = local_settings(stack.record)
     if not await is_trained(settings, vectors):
         await train_router(settings, vectors, scale=TRAINING_SCALE)

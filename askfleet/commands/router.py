@@ -9,10 +9,8 @@ from pydantic import SecretStr
 
 from askfleet.commands import options
 from askfleet.state import StackRecord, StateFolder
-from askfleet.training import train_router
 from bus.keys import KeyFolder
 from workers.router.settings import RouterSettings
-from workers.router.training import read_examples
 from workers.vectors import VectorSettings
 
 router = typer.Typer(
@@ -42,6 +40,10 @@ def train(
 
         askfleet router train --examples tickets.jsonl
     """
+    # scikit-learn: seconds that `askfleet --help` need not take.
+    from askfleet.training import train_router
+    from workers.router.training import read_examples
+
     settings, vectors = _settings(state_dir, nats_url)
     collected = read_examples(examples) if examples else ()
     trained = asyncio.run(train_router(settings, vectors, examples=collected, scale=scale))
