@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from askfleet.commands.options import bus_settings
+from askfleet.load_report import announce
 from askfleet.state import StateFolder
 from bus.connection import Bus, connect
 from bus.settings import BusSettings
@@ -107,7 +108,7 @@ def run(plan: Plan, console: Console) -> int:
     recording = running.recording(plan.command)
     recording.write(plan.record)
     show(recording, console)
-    console.print(f"record  {plan.record}", soft_wrap=True)
+    announce(recording, plan.record, console)
     if running.unjudged:
         console.print(f"not judged to the end: {running.unjudged}", style="bold red", markup=False)
     return BROKEN if recording.violations or running.unjudged else 0

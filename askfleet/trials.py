@@ -11,6 +11,7 @@ import uvloop
 from rich.console import Console
 
 from askfleet.load import BROKEN, show
+from askfleet.load_report import announce
 from loadgen.faults import WORKERS, Planned, Trouble, counts, kind_of, rolling, schedule
 from loadgen.memory import growths
 from loadgen.scenario import Closed, Poisson
@@ -102,7 +103,7 @@ def _judge(verdict: Verdict, order: Order, folder: Path, console: Console) -> in
     for stage, count in verdict.leftovers.dead.items():
         console.print(f"dead letters of {stage}: {count}", highlight=False)
     console.print(f"documents accepted meanwhile: {verdict.documents}", highlight=False)
-    console.print(f"record  {order.record}", soft_wrap=True)
+    announce(recording, order.record, console)
     for complaint in complaints:
         console.print(f"WRONG   {complaint}", markup=False, soft_wrap=True, style="bold red")
     if not complaints:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from askfleet.commands import load_trials, options
+from askfleet.commands import load_report, load_trials, options
 from askfleet.state import StateFolder
 
 load = typer.Typer(
@@ -19,6 +19,8 @@ load = typer.Typer(
 )
 for _trial in (load_trials.chaos, load_trials.restart, load_trials.soak):
     load.command()(_trial)
+for _reading in (load_report.report, load_report.compare):
+    load.command()(_reading)
 SECRETS = ("--key", "--nats-url")
 RUN, ARRIVALS, MIX, CLIENTS, WHERE = "The run", "Arrivals", "Who asks what", "Clients", "The deployment"
 

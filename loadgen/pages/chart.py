@@ -9,7 +9,7 @@ from enum import Enum
 class Unit(Enum):
     """What the vertical axis counts; the value is its label."""
 
-    MILLISECONDS = "time (ms or s)"
+    MILLISECONDS = "time"
     SECONDS = "age"
     PER_SECOND = "per second"
     COUNT = "count"

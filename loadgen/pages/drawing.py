@@ -31,16 +31,17 @@ DASHES: tuple[str | tuple[float, tuple[float, ...]], ...] = ("solid", (0, (4, 2)
 TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 FEW_MARKS = 12
 """Up to so many faults of one kind each get a line across the plot; more would hide what it shows."""
+SHORTEST_SHOWN_MS = 0.1
 WIDE_SHARE = 0.004
 """A fault that lasts at least this share of the run is shaded; a shorter one is a line."""
-LANE = (1.015, 1.05)
+LANE = (1.01, 1.04)
 """Where the marks of faults lie, above the axes, in shares of their height."""
-LANE_ROOM_PT = 12
+LANE_ROOM_PT = 8
 NINES = ((0.5, "50"), (0.9, "90"), (0.99, "99"), (0.999, "99.9"), (0.9999, "99.99"), (0.99999, "99.999"))
 STYLE: dict[RcKeyType, object] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 10.5,
+    "font.size": 11,
     "text.parse_math": False,
     "text.color": LIGHT["ink"],
     "axes.edgecolor": LIGHT["frame"],
@@ -106,7 +107,7 @@ def _draw(chart: Chart) -> Figure:
     else:
         _nines_axis(axes, chart)
     figure.legend(
-        loc="outside lower left", ncols=columns, frameon=False, fontsize=9.5, labelcolor=LIGHT["ink"],
+        loc="outside lower left", ncols=columns, frameon=False, fontsize=10, labelcolor=LIGHT["ink"],
         handlelength=1.6, columnspacing=1.4, borderpad=0, labelspacing=0.35,
     )  # fmt: skip
     return figure
@@ -121,7 +122,8 @@ def _vertical_axis(axes: Axes, chart: Chart) -> None:
     if chart.logarithmic:
         axes.set_yscale("log")
         low, high = axes.get_ylim()
-        wide = high > 500 * low
+        axes.set_ylim(bottom=max(low, SHORTEST_SHOWN_MS))
+        wide = high > 500 * max(low, SHORTEST_SHOWN_MS)
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
         axes.yaxis.set_minor_locator(NullLocator())
     else:

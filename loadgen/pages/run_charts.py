@@ -38,9 +38,8 @@ def fault_kinds(recording: Recording) -> list[str]:
 
 def _of_answers(recording: Recording) -> Iterable[Chart]:
     def lines(columns: Mapping[str, Callable[[Second], float | None]], *colours: int) -> Sequence[Line]:
-        moments = [second.t for second in recording.timeline]
         return [
-            Line(name, moments, [_known(read(second)) for second in recording.timeline], colour)
+            Line(name, *moments(recording, read), colour)
             for (name, read), colour in zip(columns.items(), colours or range(COLOURS), strict=False)
         ]
 
@@ -58,6 +57,14 @@ def _of_answers(recording: Recording) -> Iterable[Chart]:
     yield timed("rates", "Questions and answers", Unit.PER_SECOND, lines(rates, 0, 2, 1))
     yield timed("in-flight", "Answers in flight", Unit.COUNT, lines({"in flight": attrgetter("in_flight")}))
     yield timed("tokens", "Tokens", Unit.PER_SECOND, lines({"tokens": attrgetter("tokens")}, 4))
+
+
+def moments(recording: Recording, read: Callable[[Second], float | None]) -> tuple[list[float], list[float]]:
+    """A column of the time line and its times; NaN where nothing was measured."""
+    values = (read(second) for second in recording.timeline)
+    return [second.t for second in recording.timeline], [
+        math.nan if value is None else value for value in values
+    ]
 
 
 def percentile_chart(latencies: dict[str, Latency]) -> Chart:
@@ -151,7 +158,3 @@ def _over_time(recording: Recording) -> Callable[..., Chart]:
         return Chart(key, title, unit, lines, recording.seconds, marks, note=note)
 
     return chart
-
-
-def _known(value: float | None) -> float:
-    return math.nan if value is None else value

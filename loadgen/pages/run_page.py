@@ -43,7 +43,11 @@ def verdict(recording: Recording) -> Element:
     broken = recording.violations
     total = recording.totals
     bad = bool(broken or total.lost or total.stuck)
-    words = f"{count(len(broken))} broken promises" if broken else "Every promise was kept"
+    words = (
+        f"{count(len(broken))} broken promise{'s' if len(broken) > 1 else ''}"
+        if broken
+        else "No broken promise"
+    )
     title = f"{total.lost} lost, {total.stuck} stuck" if bad and not broken else words
     return element(
         "section",
