@@ -1,6 +1,7 @@
-"""nats-py's client with a quicker way to read headers: docs/adr/0008-header-parsing.md."""
+"""nats-py's client, quicker to read headers (docs/adr/0008-header-parsing.md) and to notice lost requests."""
 
 from nats.aio.client import Client
+from nats.errors import ConnectionReconnectingError
 
 _SPACE = " \t\n\r\v\f"
 
@@ -18,3 +19,12 @@ class LeanClient(Client):
             if colon and name.isascii() and len(name.split()) < 2:
                 found[name] = value.strip(_SPACE)
         return found
+
+    def give_up_requests(self) -> None:
+        """What was asked over a connection that is gone is never answered: who waits for it learns so now.
+
+        Who asks again may be heard as soon as the server is back, instead of after the whole timeout.
+        """
+        for waiting in list(self._resp_map.values()):
+            if not waiting.done():
+                waiting.set_exception(ConnectionReconnectingError())

@@ -50,6 +50,7 @@ class Broker(NatsBroker):
         self.denials = Denials(name)
         self.last_error: Exception | None = None
         self._has_connected = False
+        self._client: LeanClient | None = None
         super().__init__(
             settings.nats_url.split(","),
             name=name,
@@ -61,6 +62,7 @@ class Broker(NatsBroker):
             ping_interval=10,
             max_outstanding_pings=3,
             error_cb=self._note_error,
+            disconnected_cb=self._give_up_requests,
             reconnected_cb=_log_reconnect,
             logger=None,
         )
@@ -79,6 +81,7 @@ class Broker(NatsBroker):
             self.last_error = refusal
             raise
         self._has_connected = True
+        self._client = client
         self.config.connect(client)
         return client
 
@@ -94,6 +97,10 @@ class Broker(NatsBroker):
             self._connection = None
             await connection.close()
         await super().stop(exc_type, exc_val, exc_tb)
+
+    async def _give_up_requests(self) -> None:
+        if self._client is not None:
+            self._client.give_up_requests()
 
     async def _note_error(self, error: Exception) -> None:
         """Also told that the server is away: the client reports each failed attempt to reconnect."""

@@ -79,6 +79,11 @@ class NatsServer:
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
+    def suspend(self) -> None:
+        """It takes what comes and does not answer; `kill` ends it."""
+        assert self._process is not None, "the server does not run"
+        self._process.send_signal(signal.SIGSTOP)
+
     def stop(self) -> None:
         self._end(signal.SIGTERM)
 
