@@ -36,14 +36,14 @@ class Source:
     """Which consumers are pulled, and how many of their messages are worked on at once.
 
     `bulk_share`: of the slots, what bulk work may take while no fresh work waits. Fresh work that comes then
-    has to share the worker with it: a quarter where work is computing, more where slots are what is scarce.
+    has to share the worker with it: little where work is computing, more where slots are what is scarce.
     """
 
     stream: str
     durable: str
     concurrency: int
     bulk: str = ""
-    bulk_share: float = 0.25
+    bulk_share: float = 0.125
 
     @classmethod
     def of(
@@ -52,7 +52,7 @@ class Source:
         concurrency: int,
         *,
         consumers: Sequence[topology.Consumer] = (),
-        bulk_share: float = 0.25,
+        bulk_share: float = 0.125,
     ) -> "Source":
         """`consumers`: by default those of the stream."""
         durables = {consumer.lane: consumer.durable for consumer in consumers or stream.consumers}

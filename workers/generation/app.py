@@ -25,9 +25,6 @@ from workers.shell.process import Open
 
 log = structlog.get_logger(__name__)
 
-BULK_SHARE = 0.875
-"""Slots of an engine are dear, and one more answer in its batch hardly delays the others."""
-
 
 @dataclass(frozen=True)
 class Parts:
@@ -48,7 +45,7 @@ def make(settings: GenerationSettings) -> Open:
             GENERATE,
             engine.slots,
             consumers=generation_consumers(settings.model),
-            bulk_share=BULK_SHARE,
+            bulk_share=settings.bulk_share,
         )
         async with watch_cancellations(bus) as cancellations:
             work = _work(Parts(bus, engine, settings, cancellations))

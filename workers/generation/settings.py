@@ -15,6 +15,9 @@ class GenerationSettings(WorkerSettings):
     """Variables are prefixed with `AF_`; those of the engine with `AF_ENGINE_`."""
 
     model: Name = Field(default="default", description="which generation queue this worker serves")
+    bulk_share: float = Field(
+        default=0.875, gt=0, le=1, description="of the slots, what a flooding tenant's work may take at most"
+    )
     engine: EngineSettings = Field(default_factory=EngineSettings, description="see the engine's settings")
     answer_style: AnswerStyle | None = Field(
         default=None,

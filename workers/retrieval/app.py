@@ -26,7 +26,7 @@ def make(settings: RetrievalSettings) -> Open:
         embedder = open_embedder(EmbedderSettings())
         store = open_store(VectorSettings(), dimension=embedder.dimension)
         await once_there(store.ensure_collection)
-        source = Source.of(RETRIEVE, settings.concurrency)
+        source = Source.of(RETRIEVE, settings.concurrency, bulk_share=settings.bulk_share)
         async with run_stage(
             bus,
             source,

@@ -59,7 +59,7 @@ def make(settings: RouterSettings) -> Open:
         ]
         if several:
             background.append(asyncio.create_task(backlogs.refresh_forever()))
-        source = Source.of(ROUTE, settings.concurrency)
+        source = Source.of(ROUTE, settings.concurrency, bulk_share=settings.bulk_share)
         work = admit(bus, backlogs, _work(bus, current, catalogues, tenants))
         async with run_stage(bus, source, Query, work, drain_grace_s=settings.drain_grace_s) as loop:
             yield lambda: {"pulling": loop.alive, "refreshing": not any(task.done() for task in background)}

@@ -11,6 +11,9 @@ class WorkerSettings(BusSettings):
     """Variables are prefixed with `AF_`; docs/configuration.md lists them."""
 
     concurrency: int = Field(default=16, ge=1, description="messages worked on at once")
+    bulk_share: float = Field(
+        default=0.125, gt=0, le=1, description="of the slots, what a flooding tenant's work may take at most"
+    )
     http_host: str = Field(default="127.0.0.1", description="address of /healthz and /readyz")
     http_port: int = Field(
         default=0, ge=0, le=65535, description="port of /healthz and /readyz; 0: a free one"

@@ -40,7 +40,7 @@ def make(settings: SqlSettings) -> Open:
         databases = Databases(settings, Tenants.load(settings.tenants_file))
         completion = await open_completion(settings)
         refreshing = asyncio.create_task(databases.refresh_forever())
-        source = Source.of(SQL, settings.concurrency)
+        source = Source.of(SQL, settings.concurrency, bulk_share=settings.bulk_share)
         async with (
             watch_cancellations(bus) as cancellations,
             run_stage(
