@@ -11,7 +11,7 @@ import uvloop
 from rich.console import Console
 
 from askfleet.load import BROKEN, show
-from askfleet.load_report import announce
+from askfleet.load_report import announce, write_pictures
 from loadgen.faults import WORKERS, Planned, Trouble, counts, kind_of, rolling, schedule
 from loadgen.memory import growths
 from loadgen.scenario import Closed, Poisson
@@ -104,6 +104,10 @@ def _judge(verdict: Verdict, order: Order, folder: Path, console: Console) -> in
         console.print(f"dead letters of {stage}: {count}", highlight=False)
     console.print(f"documents accepted meanwhile: {verdict.documents}", highlight=False)
     announce(recording, order.record, console)
+    if order.flat_memory:
+        pictures = order.record.with_suffix(".plots")
+        write_pictures(recording, pictures)
+        console.print(f"plots   {pictures}", soft_wrap=True, markup=False)
     for complaint in complaints:
         console.print(f"WRONG   {complaint}", markup=False, soft_wrap=True, style="bold red")
     if not complaints:

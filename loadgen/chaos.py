@@ -32,10 +32,10 @@ class Chaos:
         clock: seconds since the start of the run.
         faults: a list to add to.
         on_pause: told of the times that the judge leaves out.
+        on_step: told by how many seconds the load generator's clock is to be ahead from now on.
 
     Attributes:
         faults: what was done, with the times at which it was done.
-        wrong_clock_s: so much the load generator's clock is ahead now.
     """
 
     def __init__(
@@ -46,17 +46,19 @@ class Chaos:
         clock: Callable[[], float],
         faults: list[Fault] | None = None,
         on_pause: Callable[[Pause], None] = lambda pause: None,
+        on_step: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._processes = processes
         self._planned = planned
         self._clock = clock
         self._on_pause = on_pause
+        self._on_step = on_step
         self._names = frozenset(processes.alive())
         self._untouchable: set[str] = set()
         self._draining = asyncio.Lock()
         self._active: list[str] = []
         self.faults: list[Fault] = [] if faults is None else faults
-        self.wrong_clock_s = 0.0
+        self._ahead_s = 0.0
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -173,16 +175,20 @@ class Chaos:
 
     async def _step_clock(self, planned: Planned) -> None:
         began = self._clock()
-        self.wrong_clock_s += planned.step_s
+        self._step(planned.step_s)
         try:
             with self._shown(f"clock {planned.step_s:+g} s"):
                 await asyncio.sleep(planned.lasts_s)
         finally:
-            self.wrong_clock_s -= planned.step_s
+            self._step(-planned.step_s)
             note = f"{planned.step_s:+g} s"
             self.faults.append(
                 Fault(t=began, until=self._clock(), kind=planned.kind, target=planned.target, note=note)
             )
+
+    def _step(self, seconds: float) -> None:
+        self._ahead_s += seconds
+        self._on_step(self._ahead_s)
 
     def _victim(self, target: str) -> str:
         """The process itself, or one of its kind while it is away, stopped already or being started."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter
 
@@ -26,17 +27,28 @@ LOOK_EVERY_S = 1.0
 class NatsClient:
     """Asks for any tenant. Slow reading is a matter of the bridge: such clients read as others do."""
 
-    def __init__(self, bus: Bus, scenario: Scenario, *, pulse: Pulse, origin: float) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        scenario: Scenario,
+        *,
+        pulse: Pulse,
+        origin: float,
+        wrong_clock_s: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """`wrong_clock_s`: by so much the clock is ahead from which deadlines are computed."""
         self.bus = bus
         self.scenario = scenario
         self.replay = Replay(bus)
         self._pulse = pulse
         self._origin = origin
+        self._wrong_clock_s = wrong_clock_s
         self._chance = random.Random(scenario.seed)  # noqa: S311 (not for secrets)
 
     async def ask(self, order: Order, *, scheduled_at: float) -> Observed:
         reading = Reading(self._pulse, scheduled_at, order.habit is not Habit.LEAVE)
         asking = Asking(order, self.scenario, scheduled_at, reading, self._chance)
+        asking.deadline += int(self._wrong_clock_s() * 1_000)
         await _Exchange(self, asking).run()
         return asking.observed(origin=self._origin)
 

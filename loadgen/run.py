@@ -81,6 +81,7 @@ class LoadRun:
         self._found: list[BrokenPromise] = []
         self._judged: tuple[BrokenPromise, ...] | None = None
         self.faults: list[Fault] = []
+        self.wrong_clock_s = 0.0
         self.unjudged = ""
 
     def clock(self) -> float:
@@ -185,7 +186,11 @@ class LoadRun:
         clients: dict[Door, Client] = {Door.HTTP: http, Door.OPENAI: OpenAIClient(http)}
         if self._site.bus is not None:
             clients[Door.NATS] = NatsClient(
-                self._site.bus, self._scenario, pulse=self._tally, origin=self._origin
+                self._site.bus,
+                self._scenario,
+                pulse=self._tally,
+                origin=self._origin,
+                wrong_clock_s=lambda: self.wrong_clock_s,
             )
         return clients
 
