@@ -64,7 +64,8 @@ def _show(found: Comparison, console: Console) -> None:
         console.print(f"the scenarios differ in {', '.join(found.scenario)}", style="yellow", markup=False)
     table = Table(box=None, header_style="dim", pad_edge=False)
     for number, name in enumerate(COLUMNS):
-        table.add_column(name, justify="right" if 0 < number < len(COLUMNS) - 1 else "left")
+        inner = 0 < number < len(COLUMNS) - 1
+        table.add_column(name, justify="right" if inner else "left", no_wrap=inner)
     for change in found.changes:
         table.add_row(*map(escape, cells(change)), style=STYLES.get(change.verdict, ""))
     console.print(table)

@@ -12,20 +12,27 @@ from loadgen.faults import kind_of
 from loadgen.recording import Latency, ProcessSample, Recording
 
 SHARES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
+INTERVAL_DEVIATIONS = 2.0
+"""Two intervals of two deviations that do not touch are values nearly three deviations apart."""
 DEVIATIONS = 3.0
-COUNTED_AS_ONE = 10
+COUNTED_AS_ONE = 5
 LEAST_RATIO = 1.10
 LEAST_RATIO_OF_ONE_VALUE = 1.20
 BEYOND = 10
 """A percentile is judged where at least so many times lie beyond it."""
+LEAST_DIFFERENCE_MS = 0.5
+LEAST_DIFFERENCE_MIB = 16.0
+"""Less is not worth a word, whatever the ratio."""
 METHOD = (
-    f"A percentile has changed when its intervals of {DEVIATIONS:g} standard deviations do not overlap and "
-    f"the ratio is at least {LEAST_RATIO:.2f}. The intervals come from order statistics of the HDR "
-    f"histograms, with {COUNTED_AS_ONE} answers counted as one, since answers that meet the same queue are "
-    f"slow together. At least {BEYOND} times must lie beyond the percentile in both runs. Rates and shares "
-    f"are compared in the same way, as counts. CPU and memory are one value a run: they have changed when the "
-    f"ratio is at least {LEAST_RATIO_OF_ONE_VALUE:.2f}. Runs are comparable only when scenario and machine "
-    f"are the same."
+    f"A percentile has changed when its intervals of {INTERVAL_DEVIATIONS:g} standard deviations do not "
+    f"overlap and the ratio is at least {LEAST_RATIO:.2f}. The intervals come from order statistics of the "
+    f"HDR histograms, with {COUNTED_AS_ONE} answers counted as one, since answers that meet the same queue "
+    f"are slow together. At least {BEYOND} times must lie beyond the percentile in both runs. Rates and "
+    f"shares have changed when they differ by {DEVIATIONS:g} standard deviations of such counts. CPU and the "
+    f"highest memory are one value a run: they have changed when the ratio is at least "
+    f"{LEAST_RATIO_OF_ONE_VALUE:.2f}. Differences below {LEAST_DIFFERENCE_MS:g} ms or "
+    f"{LEAST_DIFFERENCE_MIB:g} MiB count as none. Runs are comparable only when scenario and machine are the "
+    f"same."
 )
 
 
@@ -33,7 +40,7 @@ class Verdict(enum.StrEnum):
     WORSE = "worse"
     BETTER = "better"
     SAME = "no change"
-    TOO_FEW = "too few to say"
+    TOO_FEW = "too few"
 
 
 class Kind(enum.Enum):
@@ -128,10 +135,11 @@ def _of_percentile(was: Distribution, now: Distribution, share: float) -> Verdic
     if min(was.count, now.count) * (1 - share) < BEYOND:
         return Verdict.TOO_FEW
     (was_low, was_high), (now_low, now_high) = (
-        found.interval(share, deviations=DEVIATIONS, counted_as_one=COUNTED_AS_ONE) for found in (was, now)
+        found.interval(share, deviations=INTERVAL_DEVIATIONS, counted_as_one=COUNTED_AS_ONE)
+        for found in (was, now)
     )
     before, after = was.at(share), now.at(share)
-    if max(before, after) < LEAST_RATIO * min(before, after):
+    if max(before, after) < max(LEAST_RATIO * min(before, after), min(before, after) + LEAST_DIFFERENCE_MS):
         return Verdict.SAME
     if now_low > was_high:
         return Verdict.WORSE
@@ -173,19 +181,25 @@ def _resources(before: Recording, after: Recording) -> Iterator[Change]:
     counts = (before.totals.done, after.totals.done)
     was, now = (_usage(recording) for recording in (before, after))
     for name in sorted({*was} & {*now}):
-        for kind, values in ((Kind.MEBIBYTES, (was[name][0], now[name][0])),
-                             (Kind.CPU_MS, (was[name][1], now[name][1]))):  # fmt: skip
-            if all(values) and (kind is Kind.MEBIBYTES or all(counts)):
-                what = "highest memory" if kind is Kind.MEBIBYTES else "CPU an answer"
-                change = math.log(values[1] / values[0])
-                beyond = abs(change) >= math.log(LEAST_RATIO_OF_ONE_VALUE)
-                verdict = _direction(change if beyond else 0, more_is_worse=True)
-                yield Change(f"{name}: {what}", kind, *values, counts, verdict)
+        memory, cpu = zip(was[name], now[name], strict=True)
+        verdict = _of_one_value(*memory, least=LEAST_DIFFERENCE_MIB)
+        yield Change(f"{name} memory", Kind.MEBIBYTES, *memory, counts, verdict)
+        if all(counts):
+            verdict = _of_one_value(*cpu, least=LEAST_DIFFERENCE_MS)
+            yield Change(f"{name} CPU/answer", Kind.CPU_MS, *cpu, counts, verdict)
+
+
+def _of_one_value(before: float, after: float, *, least: float) -> Verdict:
+    low, high = sorted((before, after))
+    beyond = high >= max(LEAST_RATIO_OF_ONE_VALUE * low, low + least)
+    return _direction(after - before if beyond else 0, more_is_worse=True)
 
 
 def _usage(recording: Recording) -> dict[str, tuple[float, float]]:
-    """Highest memory of one process in MiB and CPU ms an answer of all, by kind of process. CPU counts between
-    the first and the last sample of each process; a fall, when a child ended, counts as nothing."""
+    """By kind of process: highest memory of one in MiB, CPU of all in ms an answer.
+
+    CPU counts between the first and the last sample of each; a fall, when a child ended, counts as nothing.
+    """
     lives: dict[str, dict[int, list[ProcessSample]]] = defaultdict(lambda: defaultdict(list))
     for sample in recording.processes:
         lives[kind_of(sample.name)][sample.pid].append(sample)

@@ -9,10 +9,15 @@ COLUMNS = ("value", *NAMES, "ratio", "of", "verdict")
 
 def cells(change: Change) -> tuple[str, ...]:
     """As text, in the order of COLUMNS."""
-    ratio = f"{change.ratio:.2f}" if change.ratio is not None else "-"
-    sizes = " / ".join(map(count, change.counts))
+    sizes = "/".join(map(str, change.counts))
     values = (written(change.before, change.kind), written(change.after, change.kind))
-    return (change.name, *values, ratio, sizes, change.verdict.value)
+    return (change.name, *values, _ratio(change.ratio), sizes, change.verdict.value)
+
+
+def _ratio(ratio: float | None) -> str:
+    if ratio is None:
+        return "-"
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}"
 
 
 def written(value: float, kind: Kind) -> str:

@@ -8,9 +8,11 @@ from io import BytesIO, StringIO
 from pathlib import Path
 
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Patch
 from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
@@ -76,7 +78,7 @@ def svg_of(chart: Chart) -> str:
 def write_png(chart: Chart, path: Path) -> None:
     written = BytesIO()
     with _style():
-        figure = _draw(chart)
+        figure = _draw(chart, name_faults=True)
         figure.suptitle(chart.title, x=0.01, ha="left", fontsize=12, fontweight="bold")
         figure.savefig(written, format="png", dpi=PNG_PER_INCH, facecolor=LIGHT["paper"])
     path.write_bytes(written.getvalue())
@@ -90,14 +92,17 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _draw(chart: Chart) -> Figure:
+def _draw(chart: Chart, *, name_faults: bool = False) -> Figure:
+    """A page names the faults once for all its plots; a picture that stands alone has to do so itself."""
+    faults = _fault_handles(chart) if name_faults else []
     columns = 4 if all(len(line.name) <= 16 for line in chart.lines) else 2
-    rows = math.ceil(len(chart.lines) / columns)
+    rows = math.ceil((len(chart.lines) + len(faults)) / columns)
     size = (WIDTH_PT / POINTS_PER_INCH, (HEIGHT_PT + rows * LEGEND_ROW_PT) / POINTS_PER_INCH)
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=LANE_ROOM_PT / POINTS_PER_INCH))
     axes = figure.add_subplot()
+    handles: list[Artist] = []
     for line in chart.lines:
-        axes.plot(
+        handles += axes.plot(
             line.x, line.y, label=line.name, color=_colour(line), linestyle=DASHES[line.style % len(DASHES)]
         )
     _vertical_axis(axes, chart)
@@ -107,10 +112,19 @@ def _draw(chart: Chart) -> Figure:
     else:
         _nines_axis(axes, chart)
     figure.legend(
+        handles=[*handles, *faults],
         loc="outside lower left", ncols=columns, frameon=False, fontsize=10, labelcolor=LIGHT["ink"],
         handlelength=1.6, columnspacing=1.4, borderpad=0, labelspacing=0.35,
     )  # fmt: skip
     return figure
+
+
+def _fault_handles(chart: Chart) -> list[Artist]:
+    kinds = {mark.kind: mark.colour for mark in chart.marks}
+    return [
+        Patch(color=LIGHT[FAULTS[kinds[kind] % len(FAULTS)]], label=f"fault: {kind}")
+        for kind in sorted(kinds)
+    ]
 
 
 def _colour(line: Line) -> str:
