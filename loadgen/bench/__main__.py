@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from contracts.errors import AskfleetError
-from loadgen.bench import accept, ceiling, consume, fairness, footprint, overhead, streams
+from loadgen.bench import accept, ceiling, consume, fairness, footprint, hops, overhead, streams
 from loadgen.bench.stacks import Bed, in_loop, timed, weightless
 from loadgen.report import Report, as_json
 
@@ -64,7 +64,7 @@ def _arguments() -> argparse.Namespace:
 
 def _shared(seconds: float) -> tuple[Shared, ...]:
     return (
-        Shared(timed, {"overhead": overhead.measure, "streams": streams.measure}),
+        Shared(timed, {"overhead": overhead.measure, "hops": hops.measure, "streams": streams.measure}),
         Shared(weightless, {"ceiling": ceiling.measure, "accept": partial(accept.measure, seconds=seconds)}),
     )
 
