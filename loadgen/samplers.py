@@ -1,6 +1,7 @@
 """What the system does while it is under load: its queues and its processes."""
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter
@@ -71,7 +72,7 @@ class StageSampler:
 
 
 class ProcessSampler:
-    """Each process with its children, but for those that have a name of their own.
+    """Each process with its children, but for those that have a name of their own; this one alone.
 
     Args:
         pids: asked for anew each time, since processes restart.
@@ -124,6 +125,8 @@ def _families(pids: Mapping[str, int]) -> dict[int, list[psutil.Process]]:
     found: dict[int, list[psutil.Process]] = {}
     for pid in named:
         family = found[pid] = [by_pid[pid]] if pid in by_pid else []
+        if pid == os.getpid():
+            continue  # a stack that the load generator has started is not part of it
         for member in family:  # grows on the way
             family += (child for child in children.get(member.pid, ()) if child.pid not in named)
     return found
