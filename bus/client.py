@@ -1,5 +1,7 @@
 """nats-py's client, quicker to read headers (docs/adr/0008-header-parsing.md) and to notice lost requests."""
 
+from typing import Any
+
 from nats.aio.client import Client
 from nats.errors import ConnectionReconnectingError
 
@@ -19,6 +21,13 @@ class LeanClient(Client):
             if colon and name.isascii() and len(name.split()) < 2:
                 found[name] = value.strip(_SPACE)
         return found
+
+    async def _send_publish(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            await super()._send_publish(*args, **kwargs)
+        except RuntimeError as error:
+            # uvloop's word for a write to a connection that was closed and is not yet missed.
+            raise ConnectionReconnectingError from error
 
     def give_up_requests(self) -> None:
         """What was asked over a connection that is gone is never answered: who waits for it learns so now.

@@ -12,6 +12,13 @@ from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.revision import merge
 
 _CONNECT_TIMEOUT_S = 5.0
+_UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the connection broke in the middle of an answer
+)
 
 
 async def load_schema(dsn: str, *, edited: Path | None = None) -> SchemaIndex:
@@ -24,11 +31,11 @@ async def load_schema(dsn: str, *, edited: Path | None = None) -> SchemaIndex:
     changes = document.read(edited) if edited is not None else None
     try:
         connection = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S, connection_class=ReaderConnection)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except _UNAVAILABLE as error:
         raise DependencyUnavailable(f"The SQL database does not answer: {error}.") from error
     try:
         model = await introspect(connection)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except _UNAVAILABLE as error:
         raise DependencyUnavailable(f"The schema of the SQL database can't be read: {error}.") from error
     finally:
         await connection.close(timeout=_CONNECT_TIMEOUT_S)
