@@ -51,6 +51,35 @@ _REJECTED = (
 )
 
 
+_WITHDRAWN = (
+    # A DO block may SET what set_config() may not, and show rows in the text of an error.
+    "revoke usage on language plpgsql from public",
+    # All tenants come as one role, and a role may read along with its own sessions.
+    "revoke select on pg_catalog.pg_stat_activity from public",
+    "grant select on pg_catalog.pg_stat_activity to pg_read_all_stats",
+)
+_WITHDRAWN_FUNCTIONS = {
+    "set_config": None,
+    "pg_notify": None,
+    "pg_logical_emit_message": None,
+    "pg_cancel_backend": "pg_signal_backend",
+    "pg_terminate_backend": "pg_signal_backend",
+    "pg_stat_get_activity": "pg_read_all_stats",
+}
+"""With the role that PostgreSQL has for those who need the function."""
+_OVERLOADS = """
+select proname as name, oid::regprocedure::text as signature from pg_proc
+where pronamespace = 'pg_catalog'::regnamespace and proname = any($1)"""
+_VIEWS_OVER = """
+with recursive over(oid) as (
+  select $1::regclass::oid
+  union select r.ev_class from over join pg_depend d on d.refobjid = over.oid
+    and d.refclassid = 'pg_class'::regclass and d.classid = 'pg_rewrite'::regclass
+    join pg_rewrite r on r.oid = d.objid)
+select c.oid::regclass::text as name, c.relkind = 'm' as stored
+from over join pg_class c using (oid) where c.relkind in ('v', 'm')"""
+
+
 @dataclass(frozen=True)
 class Result:
     """Rows as JSON scalars; `truncated` when the database had more than the limit."""
@@ -130,11 +159,10 @@ class Database:
                 await connection.execute(self._begin(tenant))
                 try:
                     yield connection
-                except BaseException:
+                finally:
+                    # Never a commit: what reads needs none, and NOTIFY reaches others only with one.
                     if not connection.is_closed():
                         await connection.execute(f"rollback; {RESET}")
-                    raise
-                await connection.execute(f"commit; {RESET}")
         except asyncpg.QueryCanceledError as error:
             raise StatementTimeout(f"The statement was stopped after {self._timeout_s:g} s.") from error
         except _VANISHED as error:
@@ -209,8 +237,9 @@ async def create_reader_role(
     Args:
         dsn: the owner of the tables, or a superuser, in the database to read.
 
-    No statement of that role can change `af.tenant`: `set_config` is withdrawn from all who are not
-    superusers in this database.
+    No statement of that role can change `af.tenant`, stop or watch the statements of others, or send
+    anything: what could is withdrawn, in this database, from all who are not superusers (see `_WITHDRAWN`,
+    `_WITHDRAWN_FUNCTIONS`).
     """
     name, secret = _identifier(role), quote_literal(password)
     connection = await asyncpg.connect(dsn)
@@ -228,7 +257,8 @@ async def create_reader_role(
                 f"revoke all on database {database} from public",
                 f"grant connect on database {database} to {name}",
                 "revoke create on schema public from public",
-                "revoke execute on function pg_catalog.set_config(text, text, boolean) from public",
+                *_WITHDRAWN,
+                *await _withdrawn_functions(connection),
                 *(grant for schema in schemas for grant in _grants(_identifier(schema), name)),
             ):
                 await connection.execute(statement)
@@ -237,7 +267,14 @@ async def create_reader_role(
 
 
 async def isolate_tenants(dsn: str, table: str, *, column: str = "tenant", schema: str = "public") -> None:
-    """Let every role but the owner see only the rows whose `column` is the tenant that asks."""
+    """Let every role but the owner see only the rows whose `column` is the tenant that asks.
+
+    A view reads with its owner's eyes, who sees all rows; those over the table are made to read with the
+    asker's (`security_invoker`, PostgreSQL 15). Call it again after views were added.
+
+    Raises:
+        Misconfigured: a materialised view keeps rows of all tenants, and no policy can part them.
+    """
     target = f"{_identifier(schema)}.{_identifier(table)}"
     connection = await asyncpg.connect(dsn)
     try:
@@ -248,8 +285,26 @@ async def isolate_tenants(dsn: str, table: str, *, column: str = "tenant", schem
                 f"create policy af_tenant on {target} for select "
                 f"using ({_identifier(column)} = current_setting('af.tenant', true))"
             )
+            for view in await connection.fetch(_VIEWS_OVER, target):
+                if view["stored"]:
+                    raise Misconfigured(
+                        f"The materialised view {view['name']} holds rows of all tenants of {target}.",
+                        remedy="Drop it, or make it a plain view.",
+                    )
+                await connection.execute(f"alter view {view['name']} set (security_invoker = true)")
     finally:
         await connection.close()
+
+
+async def _withdrawn_functions(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
+    """Every overload that this version of PostgreSQL has."""
+    statements: list[str] = []
+    for row in await connection.fetch(_OVERLOADS, list(_WITHDRAWN_FUNCTIONS)):
+        statements.append(f"revoke execute on function {row['signature']} from public")
+        entitled = _WITHDRAWN_FUNCTIONS[row["name"]]
+        if entitled:
+            statements.append(f"grant execute on function {row['signature']} to {entitled}")
+    return statements
 
 
 def _grants(schema: str, role: str) -> tuple[str, ...]:

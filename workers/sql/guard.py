@@ -77,6 +77,7 @@ def guard(statement: str, model: SemanticModel, *, row_limit: int) -> Guarded:
     tree = _qualified(tree, model)
     # Once more: resolving names makes nodes of its own, such as a whole row for a table's name.
     _check_nodes(tree)
+    _check_stars(tree)
     entities = _check_scopes(tree, model)
     _limit(tree, row_limit + 1)
     _tidy(tree)
@@ -140,6 +141,13 @@ def _check_details(node: exp.Expr) -> None:
         raise StatementRefused(f"LIMIT takes a whole number, not {_shown(node.expression)}.")
     if isinstance(node, exp.Window) and not isinstance(node.this, exp.Func | exp.Filter | exp.WithinGroup):
         raise StatementRefused(f"A window over {_shown(node.this)} is not allowed.")
+
+
+def _check_stars(tree: exp.Query) -> None:
+    """A star that was not written out stands for a whole row, with its hidden columns: `(c.*)::text`."""
+    for star in tree.find_all(exp.Star):
+        if not isinstance(star.parent, exp.Count):
+            raise StatementRefused(f"A whole row as a value is not allowed: {_shown(star.parent or star)}.")
 
 
 def _check_ctes(tree: exp.Query) -> None:
