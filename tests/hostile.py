@@ -6,6 +6,7 @@ against the database role.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,19 +17,20 @@ _FOLDER = Path(__file__).parent / "safety"
 class Question:
     """`obeyed` is what a language model that does as the question says would write."""
 
-    text: str
+    question: str
     obeyed: str
 
 
-def _read(name: str) -> dict[str, list[object]]:
-    found: dict[str, list[object]] = yaml.safe_load((_FOLDER / name).read_text(encoding="utf-8"))
+def _read(name: str) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = yaml.safe_load((_FOLDER / name).read_text(encoding="utf-8"))
     return found
 
 
-STATEMENTS: tuple[str, ...] = tuple(
-    str(text) for group in _read("statements.yaml").values() for text in group
-)
+STATEMENTS: dict[str, tuple[str, ...]] = {
+    kind: tuple(map(str, group)) for kind, group in _read("statements.yaml").items()
+}
+"""By what they try."""
 
 
 def questions(group: str) -> tuple[Question, ...]:
-    return tuple(Question(*str(line).split(" => ", 1)) for line in _read("questions.yaml")[group])
+    return tuple(Question(**item) for item in _read("questions.yaml")[group])

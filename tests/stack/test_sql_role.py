@@ -1,16 +1,20 @@
 """Hostile statements and questions on a real PostgreSQL: what the role holds back when the guard does not."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 import shop
-from hostile import STATEMENTS
+from hostile import STATEMENTS, questions
 
 from askfleet.embedded.postgres import PostgresServer
 from contracts.errors import AskfleetError, Misconfigured
+from workers.catalogue.introspection import introspect
+from workers.catalogue.linking import SchemaIndex
+from workers.sql.agent import answer
 from workers.sql.database import Database, create_reader_role, isolate_tenants
 
 ROLE, PASSWORD = "shop_reader", "only for tests"
@@ -22,7 +26,7 @@ _STATE = (
     "select * from public.products order by 1",
     "select * from sales.orders order by 1",
     "select * from sales.order_lines order by 1, 2",
-    "select relname, relnamespace, relowner, relacl, relrowsecurity, relhastriggers from pg_class order by oid",
+    "select relname, relnamespace, relowner, relacl, relrowsecurity from pg_class order by 1, 2",
     "select oid, rolname, rolsuper, rolbypassrls, rolcanlogin from pg_roles order by 1",
     "select oid, proname, proacl from pg_proc order by 1",
     "select nspname, nspacl from pg_namespace order by 1",
@@ -83,7 +87,7 @@ async def test_with_the_guard_off_the_role_changes_nothing_and_shows_no_row_of_a
     before = await _fingerprint(owner)
     session = (await database.query(_SESSION, row_limit=1, tenant="acme")).rows
     wrong: list[str] = []
-    for statement in STATEMENTS:
+    for statement in itertools.chain.from_iterable(STATEMENTS.values()):
         shown = await _shown(database, statement)
         if FOREIGN in shown:
             wrong.append(f"shows a row of another tenant: {statement!r}: {shown[:200]}")
@@ -101,6 +105,32 @@ async def _shown(database: Database, statement: str) -> str:
     except AskfleetError as error:
         return error.detail
     return json.dumps(result.rows)
+
+
+class Obedient:
+    """A language model that writes what the question tells it to."""
+
+    def __init__(self, statement: str) -> None:
+        self.statement = statement
+
+    async def complete(self, prompt: str, *, max_tokens: int, grammar: str | None = None) -> str:
+        return f"```sql\n{self.statement}\n```"
+
+
+async def test_a_hostile_question_changes_nothing_even_with_a_language_model_that_obeys(
+    database: Database, owner: asyncpg.Connection
+) -> None:
+    before, index = await _fingerprint(owner), SchemaIndex(await introspect(owner))
+    for asked in questions("refused"):
+        engine = Obedient(asked.obeyed)
+        rows = await answer(asked.question, database=database, index=index, engine=engine, tenant="acme")
+        assert (rows.statement, rows.confidence, bool(rows.reason)) == (None, "none", True), asked
+    for asked in questions("answered in part"):
+        engine = Obedient(asked.obeyed)
+        rows = await answer(asked.question, database=database, index=index, engine=engine, tenant="acme")
+        assert FOREIGN not in json.dumps(rows.rows), asked
+        assert rows.reason or rows.confidence == "high", asked
+    assert await _fingerprint(owner) == before
 
 
 async def test_a_view_over_an_isolated_table_is_isolated_too(

@@ -12,6 +12,7 @@ from workers.sql.candidates import Candidate, Engine, model_candidate, verified_
 from workers.sql.database import Database, Result
 from workers.sql.failures import StatementFailed, StatementTimeout
 from workers.sql.guard import guard
+from workers.sql.intent import refusal
 from workers.sql.planner import NoProposal, Planner
 
 DEFAULT_ROW_LIMIT = 200
@@ -66,6 +67,9 @@ class _Asking:
             tried = await self._try(verified)
             if isinstance(tried, _Tried):
                 return _rows(tried, "high", "A checked example query.")
+        refused = refusal(question)
+        if refused is not None:
+            return Rows(statement=None, confidence="none", reason=refused)
         proposal = Planner(self._index.model, self._index).plan(question)
         planned: _Tried | _Failed | None = None
         if isinstance(proposal, NoProposal):
