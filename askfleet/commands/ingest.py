@@ -1,4 +1,4 @@
-"""`askfleet ingest`: documents of a folder into the index."""
+"""`askfleet ingest`: documents of a folder, of Jira or of Zendesk into the index."""
 
 import asyncio
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
-from askfleet.commands import options
+from askfleet.commands import ingest_sources, options
 from askfleet.folder import Folder, Selection
 from askfleet.ingest import Summary, report
 from askfleet.ingest import ingest as send
@@ -17,8 +18,40 @@ from bus.documents import outcomes, publish_document
 from bus.settings import BusSettings
 from contracts.document import Document
 
+_FOLDER = "folder"
+_HELP = ("--help",)
 
-def ingest(
+
+class _FolderFirst(TyperGroup):
+    """`askfleet ingest docs/` is `askfleet ingest folder docs/`; a folder named `jira` is `./jira`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        if args and args[0] not in self.commands and args[0] not in _HELP:
+            args = [_FOLDER, *args]
+        return super().parse_args(ctx, args)
+
+
+ingest = typer.Typer(
+    cls=_FolderFirst,
+    help="""Index documents of a folder, of Jira or of Zendesk; unchanged ones are skipped.
+
+    A folder's name alone is enough: `askfleet ingest docs/`. Each kind says more with --help.
+
+        askfleet ingest docs/
+
+        askfleet ingest jira https://example.atlassian.net --jql 'project = HELP'
+
+        askfleet ingest zendesk exports/ --dry-run
+    """,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+ingest.command()(ingest_sources.jira)
+ingest.command()(ingest_sources.zendesk)
+
+
+@ingest.command(_FOLDER)
+def folder(
     path: Annotated[Path, typer.Argument(help="A folder, or one file.")],
     tenant: options.Tenant = options.TENANT,
     include: Annotated[
@@ -42,10 +75,10 @@ def ingest(
         askfleet ingest ~/handbook --include '*.md' --address https://handbook.example.org/
     """
     selection = Selection(tuple(include or ()), tuple(exclude or ()))
-    folder = Folder(path, selection, address)
+    chosen = Folder(path, selection, address)
     console = Console()
     settings = options.bus_settings(StateFolder(state_dir), nats_url, tenant=tenant)
-    summary = asyncio.run(ingest_folder(folder, settings, tenant=tenant, console=console))
+    summary = asyncio.run(ingest_folder(chosen, settings, tenant=tenant, console=console))
     report(summary, console)
     raise typer.Exit(summary.exit_code)
 
