@@ -1,6 +1,6 @@
 """Accuracy of questions over databases: run what the SQL worker makes of them, compare with the gold rows.
 
-    python -m evals.sql [--data FOLDER] [--only DATABASE ...] [--json] [--misses]
+    python -m evals.sql [--data FOLDER] [--only DATABASE ...] [--json]
 
 Each database is created from its `schema.sql` and `data.sql` in an embedded PostgreSQL; the questions marked
 `trusted` are asked. An answer counts when its rows equal those of a gold statement that runs beside it: as
@@ -21,11 +21,12 @@ import asyncpg
 from pydantic import BaseModel
 
 from askfleet.embedded.postgres import PostgresServer
-from contracts.errors import PermanentError
+from contracts.errors import Misconfigured, PermanentError
 from contracts.event import Rows, Scalar
 from workers.catalogue.introspection import introspect
 from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.model import SemanticModel
+from workers.router.measures import wilson
 from workers.sql.agent import answer
 from workers.sql.database import Database, create_reader_role
 
@@ -58,35 +59,38 @@ class Outcome:
     correct: bool
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="a folder with one for each database")
     parser.add_argument("--only", nargs="*", help="names of databases to ask")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--misses", action="store_true", help="print each question that went wrong")
-    arguments = parser.parse_args()
-    outcomes = asyncio.run(evaluate(arguments.data, only=arguments.only))
-    if arguments.misses:
-        _print_misses(outcomes)
-    report = summary(outcomes)
-    print(json.dumps(report) if arguments.json else _as_text(report))
+    options = parser.parse_args(arguments)
+    outcomes = asyncio.run(evaluate(options.data, only=options.only))
+    if options.json:
+        print(json.dumps(summary(outcomes)))
+        return
+    _print_misses(outcomes)
+    print(_as_text(outcomes))
 
 
-def _folders(data: Path) -> list[Path]:
-    folders = [path for path in sorted(data.glob("*")) if (path / "questions.jsonl").exists()]
+def _folders(data: Path, only: Sequence[str] | None) -> list[Path]:
+    folders = [path.parent for path in sorted(data.glob("*/questions.jsonl"))]
+    folders = [path for path in folders if (path / "schema.sql").exists() and (not only or path.name in only)]
     if not folders:
-        raise SystemExit(f"No databases in {data}; name the folder with --data.")
+        raise Misconfigured(
+            f"There are no databases in {data}.",
+            remedy="Name with --data a folder of one for each: schema.sql, data.sql and questions.jsonl.",
+        )
     return folders
 
 
 async def evaluate(data: Path, *, only: Sequence[str] | None = None) -> list[Outcome]:
-    folders = _folders(data)
+    folders = _folders(data, only)
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="askfleet-evals-") as scratch:
         async with PostgresServer(Path(scratch) / "postgres", options={"fsync": "off"}) as server:
             for folder in folders:
-                if not only or folder.name in only:
-                    outcomes += await _evaluate_one(server, folder)
+                outcomes += await _evaluate_one(server, folder)
     return outcomes
 
 
@@ -108,9 +112,14 @@ async def _load(dsn: str, folder: Path) -> SemanticModel:
     connection = await asyncpg.connect(dsn)
     try:
         for name in ("schema.sql", "data.sql"):
-            await connection.execute((folder / name).read_text(encoding="utf-8"))
-            await connection.execute("reset search_path")
+            if (folder / name).exists():
+                await connection.execute((folder / name).read_text(encoding="utf-8"))
+                await connection.execute("reset search_path")
         return await introspect(connection)
+    except asyncpg.PostgresError as error:
+        raise Misconfigured(
+            f"PostgreSQL does not take {folder / name}: {error}.", remedy="Correct the file."
+        ) from error
     finally:
         await connection.close()
 
@@ -192,13 +201,30 @@ def _share(outcomes: Sequence[Outcome]) -> float:
     return round(sum(outcome.correct for outcome in outcomes) / max(1, len(outcomes)), 4)
 
 
-def _as_text(report: dict[str, object]) -> str:
-    databases = report["by_database"]
-    lines = [f"{key:22} {value}" for key, value in report.items() if key != "by_database"]
-    if isinstance(databases, dict):
-        for name, found in databases.items():
-            lines.append(f"  {name:36} {found['execution_accuracy']:.3f} of {found['n']}")
+def _as_text(outcomes: Sequence[Outcome]) -> str:
+    """The figures, with E. B. Wilson's intervals at 95 %."""
+    confident = [outcome for outcome in outcomes if outcome.answer.confidence == "high"]
+    report = summary(outcomes)
+    lines = [
+        f"execution_accuracy   {_interval([outcome.correct for outcome in outcomes])}",
+        f"confident_precision  {_interval([outcome.correct for outcome in confident])}",
+        f"confident_share      {_interval([outcome in confident for outcome in outcomes])}",
+        f"median_ms            {report['median_ms']}",
+        "",
+        f"{'database':36} {'accuracy':36} {'precision of confident':36}",
+    ]
+    for name in dict.fromkeys(outcome.database for outcome in outcomes):
+        every = [outcome.correct for outcome in outcomes if outcome.database == name]
+        sure = [outcome.correct for outcome in confident if outcome.database == name]
+        lines.append(f"{name:36} {_interval(every):36} {_interval(sure)}")
     return "\n".join(lines)
+
+
+def _interval(hits: Sequence[bool]) -> str:
+    if not hits:
+        return "none"
+    low, high = wilson(sum(hits), len(hits))
+    return f"{sum(hits) / len(hits):.3f} ({low:.3f} to {high:.3f}) of {len(hits)}"
 
 
 def _print_misses(outcomes: Sequence[Outcome]) -> None:

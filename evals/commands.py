@@ -1,0 +1,66 @@
+"""`askfleet eval ...`: how good the answers are, measured on labelled data."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+evaluations = typer.Typer(
+    help="How good the answers are, measured on labelled data.\n\n    askfleet eval sql --data databases",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+Data = Annotated[Path | None, typer.Option(help="The labelled data; docs/quality.md describes the folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@evaluations.command()
+def sql(
+    data: Data = None,
+    json: Json = False,
+    only: Annotated[list[str] | None, typer.Option(help="Name of a database; may be given again.")] = None,
+) -> None:
+    """Questions over databases: the rows of our statement beside those of the gold statement.
+
+    askfleet eval sql --data databases --json
+    """
+    from evals.sql import main
+
+    _run(main, data, json, *(["--only", *only] if only else []))
+
+
+@evaluations.command()
+def router(
+    data: Data = None,
+    json: Json = False,
+    grounded: Annotated[
+        bool, typer.Option(help="Also ask tenants that have the databases and documents beside the folder.")
+    ] = False,
+    leave_source_out: Annotated[
+        bool, typer.Option(help="Also train without each source of questions in turn.")
+    ] = False,
+) -> None:
+    """Questions whose kind is known: documents, SQL or neither.
+
+    askfleet eval router --data routing --grounded
+    """
+    from evals.router import main
+
+    flags = {"--grounded": grounded, "--leave-source-out": leave_source_out}
+    _run(main, data, json, *(flag for flag, given in flags.items() if given))
+
+
+@evaluations.command()
+def retrieval(data: Data = None, json: Json = False) -> None:
+    """Questions whose passages are known, all corpora indexed together.
+
+    askfleet eval retrieval --data corpora --json
+    """
+    from evals.retrieval import main
+
+    _run(main, data, json)
+
+
+def _run(main: Callable[[Sequence[str]], None], data: Path | None, json: bool, *more: str) -> None:
+    main([*(["--data", str(data)] if data else []), *(["--json"] if json else []), *more])
