@@ -11,7 +11,7 @@ import structlog
 
 from bus.envelope import now_ms
 from contracts.errors import DependencyUnavailable
-from loadgen.faults import BROKER, Kind, Planned, kind_of
+from loadgen.faults import BROKER, ENGINE, Kind, Planned, kind_of
 from loadgen.recording import Fault
 from loadgen.stack_processes import StackProcesses
 from loadgen.witness import Pause
@@ -23,6 +23,7 @@ LOOK_EVERY_S = 0.1
 RECONNECT_S = 3.0
 """Until all clients of a nats-server that is back have found it."""
 WHOLE_FOR_S = 1.0
+GENERATION = "generation"
 
 
 class Chaos:
@@ -149,8 +150,15 @@ class Chaos:
             woken = [_signal(each, signal.SIGCONT) for each in frozen]
             self._untouchable.discard(name)
             self._on_pause(Pause(since, now_ms(), process.pid))
+            self._pause_its_engine(name, since)
             note = f"pid {process.pid}" + ("" if all(woken) else ", it did not live to wake up")
             self.faults.append(Fault(t=began, until=self._clock(), kind=planned.kind, target=name, note=note))
+
+    def _pause_its_engine(self, name: str, since: int) -> None:
+        """A worker that is stopped can't hang up: meanwhile an engine beside it works on for nobody."""
+        engine = self._processes.find(ENGINE) if kind_of(name) == GENERATION else None
+        if engine is not None:
+            self._on_pause(Pause(since, now_ms(), engine.pid))
 
     async def _outage(self, planned: Planned) -> None:
         name = planned.target

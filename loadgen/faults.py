@@ -9,7 +9,10 @@ from operator import attrgetter
 BROKER = "nats-server"
 DATABASE = "postgres"
 VECTORS = "milvus"
+ENGINE = "engine"
 GENERATOR = "load generator"
+SERVERS = (DATABASE, VECTORS, ENGINE)
+"""Which can be missed for a while; the engine only where it is a process of its own."""
 WORKERS = ("router", "retrieval", "sql", "generation", "ingest", "bridge")
 
 
@@ -61,6 +64,11 @@ class Trouble:
     freeze_s: float = 8.0
     clock_steps_s: Sequence[float] = ()
     clock_s: float = 5.0
+
+    @property
+    def of_engine(self) -> bool:
+        """Something is done to the engine, which has to be a process of its own then."""
+        return ENGINE in (*self.outages, *self.freezes)
 
 
 def schedule(

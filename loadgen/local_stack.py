@@ -10,10 +10,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from socket import socket
 from urllib.parse import urlsplit
 
 import yaml
@@ -23,6 +22,7 @@ from bus.keys import KeyFolder
 from bus.settings import BusSettings
 from contracts.errors import Misconfigured
 from loadgen.clients import Door
+from loadgen.openai_process import OpenAIProcess
 from loadgen.stack_processes import StackProcesses
 
 START_WITHIN_S = 300.0
@@ -57,7 +57,7 @@ class _Keys(BaseModel):
 @dataclass(frozen=True)
 class LocalStack:
     """`operator`: how to reach its NATS with every right; `pids`: of each of its processes, by name, at its
-    start; `keys`: of the bridges, by tenant.
+    start; `keys`: of the bridges, by tenant; `beside`: servers that it uses and did not start, by name.
     """
 
     door: Door
@@ -67,10 +67,11 @@ class LocalStack:
     folder: Path
     bridge_urls: Sequence[str]
     keys: Mapping[str, str]
+    beside: Mapping[str, OpenAIProcess] = field(default_factory=dict)
 
     @property
     def processes(self) -> StackProcesses:
-        return StackProcesses(self.folder)
+        return StackProcesses(self.folder, self.beside)
 
 
 @contextmanager
@@ -163,38 +164,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-@dataclass(frozen=True)
-class EmbeddingServer:
-    url: str
-    pid: int
-
-
-@contextmanager
-def embedding_server() -> Iterator[EmbeddingServer]:
-    """`/v1/embeddings` without a model, as a process of its own."""
-    with closing(socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "loadgen.openai_server", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _until_listening(port, process)
-        yield EmbeddingServer(f"http://127.0.0.1:{port}/v1", process.pid)
-    finally:
-        process.terminate()
-        process.wait(timeout=STOP_WITHIN_S)
-
-
-def _until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_WITHIN_S
-    while time.monotonic() < deadline and process.poll() is None:
-        with closing(socket()) as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(POLL_S)
-    raise Misconfigured(f"The simulated embedding server does not listen on port {port}.")

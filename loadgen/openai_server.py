@@ -14,7 +14,7 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,11 @@ Receive = Callable[[], Awaitable[_Message]]
 Send = Callable[[_Message], Awaitable[None]]
 _STATUS_MODEL = re.compile(r"status-(\d{3})")
 _WORD = re.compile(r"\w+")
+_MARKER = re.compile(r"\s*\[\d{1,3}\]")
+_PARTS = re.compile(rf"{_MARKER.pattern}|\s+|(?P<letter>\S)")
+"""Letters, and what may stand between them in one text and not in the other."""
 _SENTENCE_WORDS = 12
+_NOTICE_S = 0.002
 _JSON = [(b"content-type", b"application/json")]
 _SSE = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
 
@@ -94,7 +98,7 @@ class OpenAIServer:
         elif path == "/embeddings":
             await _reply(send, self._embeddings(await _body(receive)))
         elif path == "/chat/completions":
-            await self._noted_chat(scope, receive, send)
+            await self._attend(scope, receive, send)
         else:
             raise Refused(404, f"no such path: {path}")
 
@@ -115,18 +119,31 @@ class OpenAIServer:
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "model": body.get("model", ""), "data": data, "usage": usage}
 
-    async def _noted_chat(self, scope: _Message, receive: Receive, send: Send) -> None:
+    async def _attend(self, scope: _Message, receive: Receive, send: Send) -> None:
         body = await _body(receive)
-        query_id = dict(scope["headers"]).get(b"x-request-id", b"").decode()
-        number = self.notes.begin(query_id) if self.notes is not None else 0
+        leaving = asyncio.ensure_future(_disconnected(receive))
+        try:
+            if self.notes is None:
+                await self._chat(body, leaving, send)
+                return
+            # A client that left while its request waited for a stopped server: nothing is begun for it.
+            await asyncio.wait((leaving,), timeout=_NOTICE_S)
+            if not leaving.done():
+                query_id = dict(scope["headers"]).get(b"x-request-id", b"").decode()
+                await self._noted(self._chat(body, leaving, send), query_id, self.notes)
+        finally:
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+
+    async def _noted(self, chat: Coroutine[Any, Any, int], query_id: str, notes: EngineNotes) -> None:
+        number = notes.begin(query_id)
         made = 0
         try:
-            made = await self._chat(body, receive, send)
+            made = await chat
         finally:
-            if self.notes is not None:
-                self.notes.end(number, query_id, tokens=made, aborted=not made)
+            notes.end(number, query_id, tokens=made, aborted=not made)
 
-    async def _chat(self, body: _Message, receive: Receive, send: Send) -> int:
+    async def _chat(self, body: _Message, leaving: asyncio.Future[None], send: Send) -> int:
         """The number of tokens that were sent, 0 when the client left."""
         self._check(body)
         tokens, prompt_tokens, cut = _answer(body, self.options)
@@ -138,7 +155,6 @@ class OpenAIServer:
         finish = "length" if cut else "stop"
         self.tally.in_flight += 1
         playing = asyncio.ensure_future(self._play(body, tokens, finish, usage, send))
-        leaving = asyncio.ensure_future(_disconnected(receive))
         try:
             await asyncio.wait((playing, leaving), return_when=asyncio.FIRST_COMPLETED)
             if not playing.done():
@@ -149,9 +165,8 @@ class OpenAIServer:
             return len(tokens)
         finally:
             self.tally.in_flight -= 1
-            for task in (playing, leaving):
-                task.cancel()
-            await asyncio.gather(playing, leaving, return_exceptions=True)
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
 
     def _check(self, body: _Message) -> None:
         status = _STATUS_MODEL.fullmatch(body.get("model", ""))
@@ -221,10 +236,27 @@ def _answer(body: _Message, options: ServerOptions) -> tuple[list[str], int, boo
     prefix = messages.pop()["content"] if messages[-1]["role"] == "assistant" else ""
     words = str(messages[-1]["content"]).split() or ["nothing"]
     whole = "".join(_token(words, number) for number in range(options.answer_tokens))
-    rest = re.findall(r"\s*\S+", whole.removeprefix(prefix))
+    rest = re.findall(r"\s*\S+", _behind(whole, prefix))
     length = min(len(rest), body.get("max_tokens") or len(rest))
     prompt_tokens = sum(len(str(message["content"]).split()) for message in messages)
     return rest[:length], prompt_tokens, length < len(rest)
+
+
+def _behind(whole: str, prefix: str) -> str:
+    """What follows `prefix`, in which citation markers may have been added or left out; else all."""
+    if whole.startswith(prefix):
+        return whole[len(prefix) :]
+    said = _letters(prefix)
+    if not _letters(whole).startswith(said):
+        return whole
+    ends = [part.end() for part in _PARTS.finditer(whole) if part["letter"]]
+    rest = whole[ends[len(said) - 1] :] if said else whole
+    marker = _MARKER.match(rest)
+    return rest[marker.end() :] if marker and prefix.endswith("]") else rest
+
+
+def _letters(text: str) -> str:
+    return "".join(part["letter"] or "" for part in _PARTS.finditer(text))
 
 
 def _token(words: Sequence[str], number: int) -> str:

@@ -1,11 +1,14 @@
 """The processes of a local stack by name: looked up anew each time, since they come and go."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from loadgen.openai_process import OpenAIProcess
 
 SAME_WITHIN_S = 1.5
 """The time at which a process began is computed from the time of the boot, in whole seconds."""
@@ -29,28 +32,41 @@ class _Record(BaseModel):
 
 
 class StackProcesses:
-    """Of the stack on one state folder. A pid that went to another process since is never returned."""
+    """Of the stack on one state folder. A pid that went to another process since is never returned.
 
-    def __init__(self, state: Path) -> None:
+    Args:
+        beside: servers that the stack uses and did not start, by name.
+    """
+
+    def __init__(self, state: Path, beside: Mapping[str, OpenAIProcess] = MappingProxyType({})) -> None:
         self._record = state / "stack.json"
         self._held = state / "held"
+        self._beside = beside
 
     def alive(self) -> dict[str, psutil.Process]:
         """Those that serve: not those that are just being started."""
-        return {
+        own = {
             recorded.name: process
             for recorded in self._recorded()
             if recorded.ready and (process := _same(recorded)) is not None
         }
+        found = {name: server.find() for name, server in self._beside.items()}
+        return own | {name: process for name, process in found.items() if process is not None}
 
     def find(self, name: str) -> psutil.Process | None:
         """None while it is away."""
+        if name in self._beside:
+            return self._beside[name].find()
         recorded = next((found for found in self._recorded() if found.name == name and found.ready), None)
         return None if recorded is None else _same(recorded)
 
+    def held(self, name: str) -> AbstractContextManager[None]:
+        """That process is not started again while the context is open."""
+        return self._beside[name].held() if name in self._beside else self._held_back(name)
+
     @contextmanager
-    def held(self, name: str) -> Iterator[None]:
-        """The supervisor does not start that process again while the context is open."""
+    def _held_back(self, name: str) -> Iterator[None]:
+        """By a file, at which the supervisor looks."""
         self._held.mkdir(exist_ok=True)
         file = self._held / name
         file.touch()

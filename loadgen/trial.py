@@ -3,8 +3,8 @@
 import asyncio
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from loadgen import corpus
 from loadgen.bridges import Address
 from loadgen.chaos import Chaos
 from loadgen.documents import Trickle
-from loadgen.faults import Planned
+from loadgen.faults import ENGINE, Planned
 from loadgen.hearing import Sources, open_hearing
-from loadgen.local_stack import LocalStack, embedding_server, local_stack
+from loadgen.local_stack import LocalStack, local_stack
+from loadgen.openai_process import OpenAIProcess, engine_arguments, openai_process
 from loadgen.oracle import Terms
 from loadgen.progress import follow
 from loadgen.recording import Recording
@@ -63,6 +64,8 @@ class Ground:
         ack_wait_s: short, so that what a killed worker had is soon worked on by another.
         sample: with the sample database, its documentation and a trained router.
         tokens: of an answer; it takes `first_token_ms` and `interval_ms` for each.
+        engine_server: the engine is a process of its own that workers reach over HTTP, so that it can go
+            away; else there is one within each generation worker.
     """
 
     replicas: Mapping[str, int] = field(default_factory=lambda: REPLICAS)
@@ -71,19 +74,34 @@ class Ground:
     first_token_ms: float = 100.0
     interval_ms: float = 100.0
     tokens: int = 10
+    engine_server: bool = False
 
-    def environment(self, journal: Path) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """But for the engine."""
+        return {
+            # Else rows are worded without the engine, and there is nothing to take over.
+            "AF_ROWS_ANSWER": "engine",
+            "AF_ACK_WAIT_S": str(self.ack_wait_s),
+            "AF_BRIDGE_REPLICAS": str(self.replicas.get("bridge", 1)),
+        }
+
+    def engine_within(self, journal: Path) -> dict[str, str]:
         return {
             "AF_ENGINE_KIND": "simulated",
             "AF_ENGINE_SIMULATED_FIRST_TOKEN_MS": str(self.first_token_ms),
             "AF_ENGINE_SIMULATED_INTERVAL_MS": str(self.interval_ms),
             "AF_ENGINE_SIMULATED_TOKENS": str(self.tokens),
             "AF_ENGINE_JOURNAL": str(journal),
-            # Else rows are worded without the engine, and there is nothing to take over.
-            "AF_ROWS_ANSWER": "engine",
-            "AF_ACK_WAIT_S": str(self.ack_wait_s),
-            "AF_BRIDGE_REPLICAS": str(self.replicas.get("bridge", 1)),
         }
+
+    def engine_process(self, journal: Path) -> AbstractContextManager[OpenAIProcess | None]:
+        """None where the engine is within the workers."""
+        if not self.engine_server:
+            return nullcontext()
+        arguments = engine_arguments(
+            journal, first_token_ms=self.first_token_ms, interval_ms=self.interval_ms, tokens=self.tokens
+        )
+        return openai_process(arguments)
 
     def arguments(self) -> list[str]:
         """Of `askfleet up`."""
@@ -124,16 +142,22 @@ class Verdict:
 @contextmanager
 def open_ground(ground: Ground, folder: Path) -> Iterator[LocalStack]:
     """The stack while the context is open; the folder with its logs stays."""
-    shutil.rmtree(folder / JOURNAL, ignore_errors=True)
-    with embedding_server() as embeddings:
+    journal = folder / JOURNAL
+    shutil.rmtree(journal, ignore_errors=True)
+    with openai_process() as embeddings, ground.engine_process(journal) as engine:
         environment = {
-            **ground.environment(folder / JOURNAL),
+            **ground.environment(),
+            **(ground.engine_within(journal) if engine is None else _engine_at(engine.url)),
             "AF_EMBEDDER_KIND": "openai",
             "AF_EMBEDDER_URL": embeddings.url,
             "AF_EMBEDDER_MODEL": "simulated",
         }
         with local_stack(environment, arguments=ground.arguments(), tenants=TENANTS, folder=folder) as stack:
-            yield stack
+            yield stack if engine is None else replace(stack, beside={ENGINE: engine})
+
+
+def _engine_at(url: str) -> dict[str, str]:
+    return {"AF_ENGINE_KIND": "openai", "AF_ENGINE_URL": url, "AF_ENGINE_MODEL": "simulated"}
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,14 @@ def chaos(
     ] = 1,
     outage: Annotated[
         list[str] | None,
-        typer.Option(help="Server to keep away, postgres or milvus; again for more. Default: both."),
+        typer.Option(
+            help="Server to keep away: postgres, milvus, engine; again for more. Default: the first two."
+        ),
     ] = None,
     outage_seconds: Annotated[float, typer.Option(help="How long a server is away.", min=1)] = 20.0,
     freeze: Annotated[
-        list[str] | None, typer.Option(help="Server to stop for 8 s without closing its connections.")
+        list[str] | None,
+        typer.Option(help="Server to stop for 8 s without closing its connections; the same names."),
     ] = None,
     clock_step: Annotated[
         list[float] | None, typer.Option(help="Seconds by which the load generator's clock is wrong for 5 s.")
@@ -60,13 +63,19 @@ def chaos(
     It starts a stack of its own with a simulated engine, two tenants, two of each worker, and asks by every
     route and door; some clients cancel, leave and come back, or read slowly. Exit status 1: a promise was
     broken, or something is left in a queue. A `failed` is counted only: an outage may outlast the retries.
+    The engine is within the generation workers, or, where it is named, a server that they reach over HTTP.
 
         askfleet load chaos --minutes 5
 
+        askfleet load chaos --minutes 1 --rate 15 --outage engine --outage-seconds 15 --freeze engine
+
         askfleet load chaos --minutes 1 --rate 10 --kill-every 5 --outage postgres --outage-seconds 10
     """
+    from dataclasses import replace
+
     from askfleet import trials
     from loadgen.faults import DATABASE, VECTORS, Trouble
+    from loadgen.trial import Ground
 
     _only_here(elsewhere, "kills processes")
     trouble = Trouble(
@@ -79,7 +88,8 @@ def chaos(
         clock_steps_s=tuple(clock_step or ()),
     )
     make = trials.chaos(trouble, seconds=minutes * 60, rate=rate, seed=seed)
-    raise typer.Exit(trials.hold(make, _order(json, folder, state_dir), Console()))
+    order = replace(_order(json, folder, state_dir), ground=Ground(engine_server=trouble.of_engine))
+    raise typer.Exit(trials.hold(make, order, Console()))
 
 
 def restart(
@@ -143,9 +153,10 @@ def _only_here(elsewhere: list[str] | None, why: str) -> None:
 
 
 def _servers(names: list[str] | None, *, default: tuple[str, ...]) -> tuple[str, ...]:
-    from loadgen.faults import DATABASE, VECTORS
+    from loadgen.faults import SERVERS
 
     for name in names or ():
-        if name not in (DATABASE, VECTORS):
-            raise Misconfigured(f"{name!r} can't be taken away.", remedy=f"Name {DATABASE} or {VECTORS}.")
+        if name not in SERVERS:
+            words = f"{', '.join(SERVERS[:-1])} or {SERVERS[-1]}"
+            raise Misconfigured(f"{name!r} can't be taken away.", remedy=f"Name {words}.")
     return default if names is None else tuple(names)

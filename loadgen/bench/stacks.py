@@ -12,7 +12,8 @@ import uvloop
 from loadgen import corpus
 from loadgen.clients import Run
 from loadgen.corpus import Corpus
-from loadgen.local_stack import TENANT, EmbeddingServer, LocalStack, embedding_server, local_stack
+from loadgen.local_stack import TENANT, LocalStack, local_stack
+from loadgen.openai_process import OpenAIProcess, openai_process
 from loadgen.processes import CpuMeter, cpu_seconds
 from loadgen.report import Figure
 
@@ -52,11 +53,11 @@ def timed() -> Iterator[Bed]:
 @contextmanager
 def weightless() -> Iterator[Bed]:
     """No model at all: an engine that takes no time and a server of simulated embeddings."""
-    with embedding_server() as embeddings, _without_models(embeddings) as stack:
+    with openai_process() as embeddings, _without_models(embeddings) as stack:
         yield _filled(stack, {EMBEDDING: embeddings.pid})
 
 
-def _without_models(embeddings: EmbeddingServer) -> AbstractContextManager[LocalStack]:
+def _without_models(embeddings: OpenAIProcess) -> AbstractContextManager[LocalStack]:
     return local_stack(engine(0, 0, SHORT_ANSWER) | _embedder(embeddings), arguments=SAMPLE)
 
 
@@ -71,7 +72,7 @@ def engine(first_token_ms: float, interval_ms: float, tokens: int) -> dict[str, 
     }
 
 
-def _embedder(server: EmbeddingServer) -> dict[str, str]:
+def _embedder(server: OpenAIProcess) -> dict[str, str]:
     return {"AF_EMBEDDER_KIND": "openai", "AF_EMBEDDER_URL": server.url, "AF_EMBEDDER_MODEL": "simulated"}
 
 

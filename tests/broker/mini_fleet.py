@@ -102,9 +102,11 @@ class MiniFleet:
         settings = RouterSettings(**self._shared(), dsn=NOWHERE)  # type: ignore[arg-type]
         await self._open.enter_async_context(make_router(settings)(await self._connect()))
 
-    async def start_generation(self, bus: Bus | None = None) -> None:
+    async def start_generation(self, bus: Bus | None = None, *, engine_url: str = "") -> None:
+        """`engine_url`: of an OpenAI-compatible server; else the engine is within the worker."""
         engine = EngineSettings(
-            kind="simulated",
+            url=engine_url or "http://127.0.0.1:9/v1",
+            kind="openai" if engine_url else "simulated",
             simulated_first_token_ms=self.pace.first_token_ms,
             simulated_interval_ms=self.pace.interval_ms,
             simulated_tokens=self.pace.tokens,

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from loadgen.chaos import Chaos
-from loadgen.faults import BROKER, GENERATOR, Kind, Planned, Trouble, kind_of, rolling, schedule
+from loadgen.faults import BROKER, ENGINE, GENERATOR, Kind, Planned, Trouble, kind_of, rolling, schedule
 from loadgen.stack_processes import StackProcesses
 
 WORKERS = (
@@ -47,6 +47,18 @@ def test_every_fault_begins_and_ends_within_the_run(seconds: float, seed: int) -
     assert all(fault.t > 0 and fault.t + fault.lasts_s < seconds for fault in planned)
     assert [fault.t for fault in planned] == sorted(fault.t for fault in planned)
     assert {fault.step_s for fault in planned if fault.target == GENERATOR} == {30.0, -30.0}
+
+
+def test_the_engine_goes_away_and_is_stopped_where_it_is_named() -> None:
+    named = Trouble(kill_every_s=5, outages=("engine",), outage_s=15, freezes=("engine",), freeze_s=8)
+    planned = schedule(named, WORKERS, 60)
+
+    assert {fault.kind: fault.lasts_s for fault in planned if fault.target == ENGINE} == {
+        Kind.OUTAGE: 15.0,
+        Kind.FREEZE: 8.0,
+    }
+    assert named.of_engine
+    assert not Trouble().of_engine
 
 
 def test_rolling_asks_every_worker_to_end() -> None:

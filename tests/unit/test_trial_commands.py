@@ -22,7 +22,7 @@ def test_only_servers_that_can_be_missed_are_taken_away(capsys: pytest.CaptureFi
     error = _refused(capsys, "chaos", "--outage", "bridge")
 
     assert "'bridge' can't be taken away" in error
-    assert "postgres or milvus" in error
+    assert "postgres, milvus or engine" in error
 
 
 def test_nothing_is_started_when_a_trial_is_refused(
