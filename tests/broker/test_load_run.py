@@ -151,7 +151,7 @@ async def test_a_closed_loop_keeps_as_many_queries_under_way_as_there_are_client
     bus: Bus, two_bridges: tuple[Address, Address]
 ) -> None:
     async with worker(bus, word_s=0.005):
-        done = await run(scenario(arrivals=Closed(clients=5)), bus, *two_bridges)
+        done = await run(scenario(arrivals=Closed(clients=5), seconds=4.0), bus, *two_bridges)
 
     found = done.recording("test")
     assert found.violations == ()
@@ -186,14 +186,13 @@ async def test_a_client_that_cancels_sees_the_answer_end_so(
 async def test_a_slow_client_reads_no_faster_than_it_is_told(
     bus: Bus, two_bridges: tuple[Address, Address]
 ) -> None:
-    habits = Habits(slow=1, slow_bytes_per_s=10_000)
+    habits = Habits(slow=1, slow_bytes_per_s=2_000)
     async with worker(bus), http_client(*two_bridges, clients=habits) as client:
-        quick = await ask(client, order(query_id="quick"))
         slow = await ask(client, order(query_id="slow", habit=Habit.SLOW))
 
     assert_read_once_and_whole(slow)
     size = sum(len(event.data) for event in slow.witness.seen)
-    assert slow.ended_at - slow.sent_at > 0.5 * size / 10_000 > quick.ended_at - quick.sent_at
+    assert slow.ended_at - slow.sent_at > 0.5 * size / 2_000
 
 
 async def test_a_connection_that_breaks_in_mid_stream_is_resumed_behind_the_last_event(bus: Bus) -> None:
