@@ -1,6 +1,6 @@
 """An export as a source: it is small enough to be read again, so a pass through it needs no marks."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class ExportSource:
         self._since = moment(since) if since else None
         self.origin = root.resolve().as_uri()
 
-    async def pages(self, cursor: Cursor) -> AsyncIterator[Page]:
+    async def pages(self, cursor: Cursor) -> AsyncGenerator[Page, None]:
         items = (item for item in self._read(self._root) if self._wanted(item))
         ahead = tuple(islice(items, _PAGE))
         while True:

@@ -6,7 +6,7 @@ that are still to be read, as it would in order of change; the change is in the 
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Literal
 
@@ -39,7 +39,7 @@ class JiraSite:
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self.origin = f"{site.url} {self._jql}".strip()
 
-    async def pages(self, cursor: Cursor) -> AsyncIterator[Page]:
+    async def pages(self, cursor: Cursor) -> AsyncGenerator[Page, None]:
         resumed = bool(cursor.next)
         while True:
             try:
@@ -93,11 +93,11 @@ class JiraSite:
             last = flag(found, "isLast", default=not token) or not token or token == cursor.next
             return cursor.model_copy(update={"next": token, "at": cursor.at + read}), last
         total = number(found, "total")
-        # Issues that were deleted meanwhile move the later ones forward: as many are read again.
+        # Issues that were deleted meanwhile moved the later ones forward: this page began too late.
         back = max(cursor.total - total, 0)
-        at = max(cursor.at + read - back, 0)
-        last = not read if back == 0 else False
-        return cursor.model_copy(update={"at": at, "total": total}), last or (at >= total and back == 0)
+        at = max(cursor.at - back, 0) if back else cursor.at + read
+        last = back == 0 and (not read or 0 < total <= at)
+        return cursor.model_copy(update={"at": at, "total": total}), last
 
     async def _issue(self, value: object, names: dict[str, str]) -> Record | Outcome:
         try:
@@ -106,7 +106,7 @@ class JiraSite:
             if missing_comments(issue):
                 record = with_entries(record, await self._comments(text(issue, "id")))
         except InvalidDocument as error:
-            shown = text(value, "key") if isinstance(value, dict) else ""
+            shown = text(value, "id") if isinstance(value, dict) else ""
             return failure(f"jira:{self._site.host}/{shown or '?'}", error)
         return record
 

@@ -42,6 +42,9 @@ class Ledger:
     def __enter__(self) -> "Ledger":
         try:
             self._base.execute("PRAGMA locking_mode = EXCLUSIVE")
+            # Survives a killed process; what a power cut takes is sent once more.
+            self._base.execute("PRAGMA journal_mode = WAL")
+            self._base.execute("PRAGMA synchronous = NORMAL")
             self._base.execute("BEGIN EXCLUSIVE")
             for statement in _TABLES.strip().split(";\n"):
                 self._base.execute(statement)

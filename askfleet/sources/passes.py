@@ -1,6 +1,6 @@
 """A pass through a source: where it begins, where it was left, and what a page of it is."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -46,7 +46,7 @@ class Source(Protocol):
 
     origin: str
 
-    def pages(self, cursor: Cursor) -> AsyncIterator[Page]: ...
+    def pages(self, cursor: Cursor) -> AsyncGenerator[Page, None]: ...
 
 
 def begin(stored: str, *, since: str, full: bool, now: datetime) -> Cursor:

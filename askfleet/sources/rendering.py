@@ -74,8 +74,8 @@ class _Draft:
         entries = [entry for entry in record.entries if not (self._cleaning.internal and entry.internal)]
         body = self._text(record.body) if record.body else ""
         sections = [f"# {escaped(record.title)}" if record.title else "", self._facts(record), body]
-        sections += self._entries(entries, body)
         sections.append(_attachments(record.attachments))
+        sections += self._entries(entries, body)
         return self.masked("\n\n".join(section for section in sections if section)) + "\n"
 
     def masked(self, text: str) -> str:

@@ -1,6 +1,7 @@
 """A source into the index: page by page, what changed is sent, what arrived is written down."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -21,6 +22,8 @@ from contracts.errors import InvalidDocument, Misconfigured
 _log = structlog.get_logger("askfleet.sources")
 _SWEEP = 500
 _FAILURES_KEPT = 1_000
+_DOCUMENTS = ("jira:", "zendesk:")
+"""How the ids of documents begin; a failure of another name is a file's."""
 
 Deliver = Callable[[list[Document | Outcome]], Awaitable[Summary]]
 """Send documents and wait for what became of each."""
@@ -75,6 +78,7 @@ class _Run:
         self._done = Summary()
         self._started = monotonic()
         self._met = 0
+        self._unread = False
         self.census = Census()
         self.complete = False
 
@@ -84,18 +88,19 @@ class _Run:
     async def through(self, progress: Progress) -> None:
         stored = self._ledger.cursor(self._source.origin)
         cursor = begin(stored, since=self._order.since, full=self._order.full, now=datetime.now(UTC))
-        async for page in self._source.pages(cursor):
-            arrived = await self._page(page, cursor)
-            progress(self.summary())
-            if not arrived:
-                return
-            cursor = page.after
-            if page.last:
-                await self._end(cursor)
-                return
-            if self._met >= self._order.limit:
-                _log.info("stopped at the limit", action="source-limit", records=self._met)
-                return
+        async with aclosing(self._source.pages(cursor)) as pages:
+            async for page in pages:
+                arrived = await self._page(page, cursor)
+                progress(self.summary())
+                if not arrived:
+                    return
+                cursor = page.after
+                if page.last:
+                    await self._end(cursor)
+                    return
+                if self._met >= self._order.limit:
+                    _log.info("stopped at the limit", action="source-limit", records=self._met)
+                    return
 
     async def _page(self, page: Page, cursor: Cursor) -> bool:
         """False when some documents did not arrive: the page has to be read once more."""
@@ -105,6 +110,8 @@ class _Run:
             made = self._made(item)
             if isinstance(made, Outcome):
                 changed.append(made)
+                same.append(made.document_id)
+                self._unread = self._unread or not made.document_id.startswith(_DOCUMENTS)
             elif self._is_known(made):
                 same.append(made.id)
             else:
@@ -112,7 +119,8 @@ class _Run:
         self._met += len(page.items)
         after = "" if page.last else page.after.model_copy(update={"run": cursor.run}).model_dump_json()
         self._ledger_seen(same, cursor)
-        return await self._send(changed, cursor, after=after, unchanged=len(same))
+        unchanged = len(same) - sum(isinstance(item, Outcome) for item in changed)
+        return await self._send(changed, cursor, after=after, unchanged=unchanged)
 
     def _made(self, item: Record | Outcome) -> Document | Outcome:
         if isinstance(item, Outcome):
@@ -157,6 +165,12 @@ class _Run:
         """Delete what a full pass did not meet."""
         origin = self._source.origin
         if self._order.dry_run:
+            return True
+        if self._unread:
+            _log.warning(
+                "nothing is deleted: what could not be read may hold the documents that were not met",
+                action="source-sweep-skipped",
+            )
             return True
         gone = self._ledger.not_seen(origin=origin, run=cursor.run)
         if gone and len(gone) == self._ledger.number_of(origin):

@@ -84,7 +84,11 @@ def credentials(kind: str, environment: Mapping[str, str] | None = None) -> Cred
         raise Misconfigured(
             f"The token of {prefix}TOKEN holds blanks or signs that are not ASCII.", remedy="Copy it again."
         )
-    return Credentials(token, known.get(prefix + "EMAIL", ""))
+    email = known.get(prefix + "EMAIL", "")
+    if email and kind == "zendesk" and not email.endswith("/token"):
+        # How Zendesk tells an API token from a password.
+        email += "/token"
+    return Credentials(token, email)
 
 
 class Site:

@@ -22,7 +22,7 @@ _INLINE = re.compile(
     | \{\{(?P<mono>[^}\n]{1,2000})\}\}
     | \{color(?::[^}\n]{1,40})?\} | \{anchor:[^}\n]{1,200}\}
     | \[~(?P<user>[^\]\n]{1,200})\]
-    | \[(?:(?P<label>[^\]|\n]{1,1000})\|)?(?P<target>[^\]\n|]{1,2000})(?:\|[^\]\n]{0,200})?\]
+    | \[(?:(?P<label>[^\]\[|\n]{1,1000})\|)?(?P<target>[^\]\[\n|]{1,2000})(?:\|[^\]\n]{0,200})?\]
     | !(?P<image>[^!\n|\s][^!\n|]{0,500})(?:\|[^!\n]{0,300})?!
     | (?P<url>https?://[^\s|\]<>"]{1,2000})
     | (?<![\w*])\*(?P<bold>\S(?:[^*\n]{0,2000}\S)?)\*(?![\w*])
@@ -164,7 +164,7 @@ def _markup(found: re.Match[str]) -> str:
     kind = found.lastgroup
     value = found[kind] if kind else ""
     if kind == "escape":
-        return escaped(found["sign"])
+        return "\\" + str(found["sign"])
     if kind == "newline":
         return "  \n"
     if kind == "mono":

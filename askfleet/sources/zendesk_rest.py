@@ -1,7 +1,7 @@
 """Zendesk over its REST API: the incremental exports of tickets and articles, and each ticket's comments."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -32,7 +32,7 @@ class ZendeskSite:
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self.origin = f"{site.url} {','.join(self._stages)}"
 
-    async def pages(self, cursor: Cursor) -> AsyncIterator[Page]:
+    async def pages(self, cursor: Cursor) -> AsyncGenerator[Page, None]:
         left = self._stages[self._stages.index(cursor.stage) :] if cursor.stage else self._stages
         for stage in left:
             following = left[left.index(stage) + 1 :]
