@@ -205,6 +205,17 @@ async def test_a_missing_or_broken_model_file_names_the_path_and_the_remedy(tmp_
         await open_engine(EngineSettings(kind="llamacpp", model_path=broken))
 
 
+@pytest.mark.parametrize("prefix", [" [1] Ships land [1]", "Ships land", "Ships la", "[1] Ships [2] land"])
+async def test_the_simulated_server_continues_a_prefix_whose_citations_were_moved(prefix: str) -> None:
+    question = "[1] Ships land at the quay."
+    async with serving(ServerOptions(answer_tokens=6)) as (_, url):
+        engine = await open_engine(openai_settings(url))
+        rest = await text_of(engine, ask(question, prefix=prefix))
+        await engine.close()
+
+    assert rest in (" at the quay.", "nd at the quay.")
+
+
 async def test_openai_takes_model_name_and_context_length_from_the_server() -> None:
     async with serving(ServerOptions(model="granite", context_tokens=1_234)) as (_, url):
         opened = await open_engine(openai_settings(url))
