@@ -88,7 +88,7 @@ def test_a_question_that_is_covered_is_answered_with_confidence() -> None:
 @pytest.mark.parametrize(
     "question",
     [
-        "What is the ratio of orders to customers?",
+        "What is the ratio of orders to churned customers?",
         "How many customers churned?",
         "Which customers live in Atlantis?",
         "Why do customers in Oslo complain about late parcels?",

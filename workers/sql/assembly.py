@@ -6,11 +6,21 @@ from sqlglot import exp
 
 from workers.sql.measures import Superlative
 from workers.sql.ordering import Group, Order
-from workers.sql.plan import Draft, Measure, Unplannable, measure_expression, measure_name, render
+from workers.sql.plan import (
+    Draft,
+    Measure,
+    Unplannable,
+    identifier,
+    measure_expression,
+    measure_name,
+    render,
+)
 from workers.sql.resolution import ColumnRef
 
 if TYPE_CHECKING:
     from workers.sql.question import Question
+
+EACH = frozenset({"each", "every", "per"})
 
 
 class Assembly:
@@ -26,6 +36,9 @@ class Assembly:
 
     def select(self) -> exp.Select:
         draft = self.draft
+        best = best_of_groups(self.question, self.measures)
+        if best is not None:
+            return self._ranked(best)
         units = [group for group in self.question.groups if group.unit is not None]
         buckets = [self._bucket(group) for group in units]
         for bucket in buckets:
@@ -47,6 +60,39 @@ class Assembly:
         self._distinct()
         select, _ = render(draft, self.question.graph, self.question.reading.roots)
         return select
+
+    def _ranked(self, best: Superlative) -> exp.Select:
+        """`the most expensive product of each category`: the first of each group; equals share a place."""
+        draft, groups = self.draft, self.question.groups
+        grouped = [ref for group in groups for ref in self.question.group_refs(group)]
+        focus = self.resolver.focus or ""
+        named = any(ref.entity == focus and ref not in grouped for ref in self.shown)
+        shown = [*self.shown, *(() if named else self.resolver.naming(focus))]
+        for ref in dict.fromkeys([*(ref for ref in grouped if ref not in shown), *shown]):
+            draft.output(exp.alias_(draft.column(ref), f"column_{len(draft.outputs) + 1}"))
+        key = self._superlative_key(best)
+        if best.measure is not None:
+            self.shown = shown
+            self._group([])
+        keys = [
+            draft.column(ref)
+            for group in groups
+            for ref in (
+                group.refs or [ColumnRef(group.entity or "", name) for name in self._key_of(group.entity)]
+            )
+        ]
+        order = exp.Order(expressions=[_ordered(key or exp.null(), descending=best.descending)])
+        rank = exp.Window(this=exp.Rank(), partition_by=keys, order=order)
+        names = [(item.alias, item.this.name) for item in draft.outputs]
+        draft.outputs.append(exp.alias_(rank, "place"))
+        inner, _ = render(draft, self.question.graph, self.question.reading.roots)
+        limit = best.limit if best.limit > 1 else self.question.asked_rows()
+        columns = [exp.alias_(exp.column(alias, table="ranked"), identifier(name)) for alias, name in names]
+        place = exp.LTE(this=exp.column("place", table="ranked"), expression=exp.Literal.number(limit))
+        return exp.Select().select(*columns).from_(inner.subquery("ranked")).where(place)
+
+    def _key_of(self, entity: str | None) -> tuple[str, ...]:
+        return self.model.by_key[entity].primary_key if entity else ()
 
     def _hidden(self) -> list[ColumnRef]:
         """`how many customers has the type with the most customers`: the number alone is asked for."""
@@ -214,6 +260,25 @@ class Assembly:
         """SELECT DISTINCT can be sorted by shown columns only."""
         shown = [item.this if isinstance(item, exp.Alias) else item for item in self.draft.outputs]
         return all(order.this in shown for order in self.draft.order)
+
+
+def best_of_groups(question: "Question", measures: list[Measure]) -> Superlative | None:
+    """The superlative of a question for the best rows of each group, where it asks for that."""
+    asked = [item for item in question.superlatives if item.ref is not None or item.measure is not None]
+    grouped_by = {group.entity for group in question.groups}
+    if len(asked) != 1 or len(question.superlatives) != 1 or not question.groups or measures:
+        return None
+    said = EACH & set(question.reading.words)
+    units = [group for group in question.groups if group.unit is not None]
+    if (
+        not said
+        or units
+        or question.count_conditions
+        or question.nested
+        or question.resolver.focus in grouped_by
+    ):
+        return None
+    return asked[0]
 
 
 def _ordered(key: exp.Expr, *, descending: bool) -> exp.Ordered:

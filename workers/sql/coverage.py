@@ -9,11 +9,10 @@ from workers.sql.resolution import ColumnRef, Resolver
 
 # Words that change what is asked: a plan that has no place for one of them is not to be trusted.
 MEANINGFUL = word_set(
-    """than same more less fewer not no never without except excluding before after between average mean total
-    sum most least both ratio difference percentage percent proportion rank median other another until
-    since nor
-    neither maximum minimum highest lowest largest smallest longest shortest oldest youngest latest earliest
-    recent"""
+    """than same more less fewer not no never without except excluding before after between average mean
+    total sum most least both ratio difference percentage percent proportion share fraction rank median
+    other another until since nor neither maximum minimum highest lowest largest smallest longest
+    shortest oldest youngest latest earliest recent"""
 )
 
 

@@ -24,6 +24,9 @@ _FUNCTIONS = {
     "lowest": "min", "smallest": "min", "least": "min", "fewest": "min", "median": "median",
 }  # fmt: skip
 _AGGREGATE_FILLERS = word_set("the of all and or , total unit amount value for a")
+MEASURING = (
+    frozenset(" ".join(_COUNT_PHRASES).split()) | _COUNT_FILLERS | _AGGREGATE_FILLERS | frozenset(_FUNCTIONS)
+)
 # What an adjective measures, in words that columns are called by; the second part: whether more of it is
 # meant.
 ADJECTIVES: dict[str, tuple[tuple[str, ...], bool]] = {

@@ -8,6 +8,7 @@ two ways.
 
 from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.model import SemanticModel
+from workers.sql.compounds import plan_compound
 from workers.sql.joins import JoinGraph
 from workers.sql.plan import Unplannable
 from workers.sql.proposal import NoProposal, Proposal
@@ -26,6 +27,9 @@ class Planner:
         self.graph = JoinGraph(model)
 
     def plan(self, question: str) -> Proposal | NoProposal:
+        return plan_compound(question, self._plan) or self._plan(question)
+
+    def _plan(self, question: str) -> Proposal | NoProposal:
         reading = Reading(question, self.index)
         if not any(mention.targets for mention in reading.mentions):
             return NoProposal("No table, column or value of the database is named in the question.")

@@ -6,14 +6,14 @@ from sqlglot import exp
 
 from workers.catalogue.model import SemanticModel
 from workers.catalogue.words import root, split_identifier
-from workers.sql.assembly import Assembly
+from workers.sql.assembly import EACH, Assembly
 from workers.sql.condition import Condition, CountCondition
 from workers.sql.conditions import find_conditions
 from workers.sql.coverage import Coverage
 from workers.sql.dates import number_of
 from workers.sql.exclusion import Exclusion, exclusion_predicate, find_exclusions
 from workers.sql.joins import JoinGraph
-from workers.sql.measures import Superlative, find_aggregates, find_counts
+from workers.sql.measures import MEASURING, Superlative, find_aggregates, find_counts
 from workers.sql.nesting import find_average_comparisons
 from workers.sql.ordering import Group, find_groups, find_orders
 from workers.sql.plan import Draft, Measure, Unplannable
@@ -52,8 +52,13 @@ class Question:
         self.counts = [m for m in self.counts if m not in ordered]
         self.aggregates = [m for m in self.aggregates if m not in ordered]
         self._aggregates_or_superlatives()
-        self.groups = find_groups(reading, self.resolver, aggregated=bool(self._measures() or ordered))
+        ranked = bool(self.superlatives) and bool(EACH & set(reading.words))
+        aggregated = bool(self._measures() or ordered or ranked)
+        self.groups = find_groups(reading, self.resolver, aggregated=aggregated)
         self.exclusions = find_exclusions(reading, self.resolver)
+        # `from Oslo or never ordered`: conditions and exclusions are joined by AND here.
+        before = (reading.words[max(0, item.first - 2) : item.first + 1] for item in self.exclusions)
+        self.resolver.doubts += sum("or" in words for words in before)
         found = find_conditions(reading, self.resolver)
         self.conditions = [c for c in found if isinstance(c, Condition)]
         self.count_conditions = [c for c in found if isinstance(c, CountCondition)]
@@ -108,7 +113,9 @@ class Question:
 
     def _take(self, measures: list[Measure]) -> None:
         for measure in measures:
-            self.reading.explain(range(measure.first, measure.last))
+            span = range(measure.first, measure.last)
+            # `how many churned customers`: what no word of measuring says needs a place of its own.
+            self.reading.explain(at for at in span if self.reading.words[at] in MEASURING)
             for mention in self.reading.mentions:
                 inside = measure.first <= mention.first and mention.last <= measure.last
                 if inside and mention.kind in ("entity", "column"):
@@ -290,7 +297,7 @@ class Question:
         refs += [ref for ref in self._happened() if ref not in refs]
         if refs:
             refs += [ref for ref in self._listed() if ref not in refs]
-        grouped_by = [ref for group in self.groups for ref in self._group_refs(group) if ref]
+        grouped_by = [ref for group in self.groups for ref in self.group_refs(group) if ref]
         if measures and not refs and not grouped_by and self.superlatives and self._names_focus():
             return list(self.resolver.naming(self.resolver.focus or ""))
         if measures and not refs:
@@ -428,5 +435,5 @@ class Question:
             for left, _ in join.columns
         )
 
-    def _group_refs(self, group: Group) -> tuple[ColumnRef, ...]:
+    def group_refs(self, group: Group) -> tuple[ColumnRef, ...]:
         return group.refs or (self.resolver.naming(group.entity) if group.entity else ())
