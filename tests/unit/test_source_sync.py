@@ -139,10 +139,11 @@ async def test_zendesk_goes_on_in_the_middle_of_its_articles(tmp_path: Path):
                 await run(source, tmp_path, index)
             before = len(server.requests)
             report = await run(source, tmp_path, index)
-            again = [path for path, _ in server.requests[before:]]
+            again = server.requests[before:]
     assert report.complete
     assert len(index.documents) == 11
-    assert not any("tickets" in path for path in again)
+    assert not any("tickets" in path for path, _ in again)
+    assert again[0][1]["at"] == "6"
 
 
 async def test_only_what_changed_is_sent_again_and_the_next_pass_asks_from_the_last_one(tmp_path: Path):
@@ -208,13 +209,14 @@ async def test_comments_beyond_those_in_the_search_are_fetched_page_by_page(tmp_
 
 
 async def test_documents_that_no_worker_took_hold_their_page_back(tmp_path: Path):
-    async with serving(jira([issue(1), issue(2)])) as server, jira_site(server.url) as source:
+    issues = [issue(number) for number in range(1, 11)]
+    async with serving(jira(issues)) as server, jira_site(server.url) as source:
         report = await run(source, tmp_path, Index(silent=True))
         assert not report.complete
         assert report.exit_code == 1
         index = Index()
         assert (await run(source, tmp_path, index)).complete
-    assert len(index.documents) == 2
+    assert len(index.documents) == 10
 
 
 async def test_an_odd_issue_fails_alone_and_is_named(tmp_path: Path):
