@@ -1,8 +1,11 @@
 """Ratios, shares, rows per row and the best of each group, on the shop."""
 
+from dataclasses import replace
+
 import pytest
 from shop import MODEL
 
+from workers.catalogue.model import Column
 from workers.sql.guard import guard
 from workers.sql.planner import Planner, Proposal
 
@@ -111,3 +114,19 @@ def test_the_highest_value_of_each_group_is_no_row_of_it() -> None:
 def test_what_can_not_be_put_together_is_not_answered_with_confidence(question: str) -> None:
     proposal = PLANNER.plan(question)
     assert not (isinstance(proposal, Proposal) and proposal.confident)
+
+
+def test_the_same_column_of_two_tables_is_listed_below_each_other() -> None:
+    products = MODEL.by_key["public.products"]
+    made_in = replace(products, columns=(*products.columns, Column("city", "text", values=("Bergen",))))
+    rest = tuple(entity for entity in MODEL.entities if entity.key != products.key)
+    planner = Planner(replace(MODEL, entities=(*rest, made_in)))
+    for question in (
+        "Find the city of all customers and products",
+        "List the cities of customers and products",
+    ):
+        proposal = planner.plan(question)
+        assert isinstance(proposal, Proposal), proposal
+        first, _, second = proposal.sql.partition(" UNION ")
+        assert "customers.city" in first
+        assert "products.city" in second
