@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -16,6 +18,7 @@ from pydantic import SecretStr
 
 from contracts.errors import ContextOverflow, DependencyUnavailable, Misconfigured, PermanentError
 from loadgen.engine_journal import EngineJournal, EngineNotes
+from loadgen.openai_process import openai_process
 from loadgen.openai_server import OpenAIServer, ServerOptions
 from workers.engines import Engine, EngineSettings, GenerationRequest, Message, Piece, open_engine
 
@@ -258,6 +261,23 @@ async def test_openai_a_refused_key_or_an_unknown_model_stops_the_start() -> Non
             await open_engine(openai_settings(url, api_key=SecretStr("wrong")))
         with pytest.raises(Misconfigured, match=r"'nosuch'.*simulated"):
             await open_engine(openai_settings(url, api_key=SecretStr("right"), model="nosuch"))
+
+
+@pytest.mark.parametrize(("unreachable_s", "answered"), [(20.0, True), (0.0, False)])
+async def test_openai_a_request_waits_for_a_server_that_is_away(unreachable_s: float, answered: bool) -> None:
+    with openai_process(["--tokens", "4"]) as server:
+        opened = await open_engine(openai_settings(server.url, unreachable_s=unreachable_s))
+        with server.held():
+            os.kill(server.pid, signal.SIGKILL)
+            await until(lambda: server.find() is None, within_s=5)
+            reading = asyncio.create_task(text_of(opened, ask("Say hello.")))
+            await asyncio.wait((reading,), timeout=0.3)
+        if answered:
+            assert await reading
+        else:
+            with pytest.raises(DependencyUnavailable, match="ConnectError"):
+                await reading
+        await opened.close()
 
 
 async def test_openai_a_server_that_is_not_there_is_unavailable(unused_tcp_port: int) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,7 +33,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server; `model` empty: the first that it serves; `context_tokens` None: what it says, else 4096."""
+    """A server; `model` empty: the first that it serves; `context_tokens` None: what it says, else 4096.
+
+    `unreachable_s`: so long a request tries to connect; 0: once.
+    """
 
     url: str
     api_key: str = ""
@@ -41,6 +44,7 @@ class Endpoint:
     context_tokens: int | None = None
     continuation: Continuation = "vllm"
     silence_s: float = 60.0
+    unreachable_s: float = 0.0
     start_timeout_s: float = 600.0
 
 
@@ -133,13 +137,24 @@ class OpenAIEngine:
         headers = {"Content-Type": "application/json"}
         if request_id:
             headers["X-Request-Id"] = request_id
+        request = self._client.build_request("POST", "/chat/completions", content=body, headers=headers)
         with _as_unavailable(self._endpoint.url):
-            async with self._client.stream(
-                "POST", "/chat/completions", content=body, headers=headers
-            ) as response:
+            async with aclosing(await self._send(request)) as response:
                 if response.is_error:
                     raise _refusal(response.status_code, await response.aread(), self._endpoint)
                 yield response
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """Where no connection comes about, nothing was begun: that costs no attempt at the whole message."""
+        clock = asyncio.get_running_loop().time
+        give_up = clock() + self._endpoint.unreachable_s
+        while True:
+            try:
+                return await self._client.send(request, stream=True)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if clock() >= give_up:
+                    raise
+            await asyncio.sleep(_PROBE_PAUSE_S)
 
 
 @contextmanager

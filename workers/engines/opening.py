@@ -45,6 +45,7 @@ def _openai(settings: EngineSettings) -> OpenAIEngine:
         context_tokens=settings.context_tokens,
         continuation=settings.continuation,
         silence_s=settings.silence_s,
+        unreachable_s=settings.unreachable_s,
         start_timeout_s=settings.start_timeout_s,
     )
     return OpenAIEngine(endpoint, slots=settings.slot_count())

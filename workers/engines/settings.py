@@ -39,6 +39,12 @@ class EngineSettings(BaseSettings):
         description="how to continue a text: vllm (continue_final_message) or a last assistant message",
     )
     silence_s: float = Field(default=60.0, gt=0, description="longest pause of an OpenAI-like server")
+    unreachable_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="how long a request tries to reach an OpenAI-like server; 0: once, "
+        "where each worker has a server of its own",
+    )
     start_timeout_s: float = Field(
         default=600.0, ge=0, description="how long start-up waits for an OpenAI-like server"
     )
