@@ -11,7 +11,8 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 looks like a telephone's."""
 
 _KEY_BLOCK = re.compile(
-    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.{0,20000}?(?:-----END [A-Z ]{0,40}-----|\Z)", re.S
+    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:[^-]|-(?!----)){0,20000}(?:-----END [A-Z ]{0,40}-----|\Z)",
+    re.S,
 )
 _TOKEN = re.compile(
     r"""\b(?:
