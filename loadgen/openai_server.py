@@ -32,7 +32,9 @@ _MARKER = re.compile(r"\s*\[\d{1,3}\]")
 _PARTS = re.compile(rf"{_MARKER.pattern}|\s+|(?P<letter>\S)")
 """Letters, and what may stand between them in one text and not in the other."""
 _SENTENCE_WORDS = 12
-_NOTICE_S = 0.002
+_LOOKS = 5
+_LOOK_S = 0.002
+"""A server that wakes up reads a lot at once: a request and its client's leaving come some rounds apart."""
 _JSON = [(b"content-type", b"application/json")]
 _SSE = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
 
@@ -127,7 +129,8 @@ class OpenAIServer:
                 await self._chat(body, leaving, send)
                 return
             # A client that left while its request waited for a stopped server: nothing is begun for it.
-            await asyncio.wait((leaving,), timeout=_NOTICE_S)
+            for _ in range(_LOOKS):
+                await asyncio.wait((leaving,), timeout=_LOOK_S)
             if not leaving.done():
                 query_id = dict(scope["headers"]).get(b"x-request-id", b"").decode()
                 await self._noted(self._chat(body, leaving, send), query_id, self.notes)

@@ -92,22 +92,27 @@ async def test_a_cancel_hangs_up_on_the_engine_which_stops(fleet: MiniFleet) -> 
 async def test_a_stopped_engine_begins_nothing_for_a_query_that_was_cancelled_meanwhile(
     fleet: MiniFleet, engine: OpenAIProcess
 ) -> None:
-    running, waiting = fleet.query(), fleet.query()
+    running, *waiting = (fleet.query() for _ in range(16))
     await fleet.publish(running)
     await fleet.events(running, at_least=8)
     os.kill(engine.pid, signal.SIGSTOP)
     try:
-        await fleet.publish(waiting)
-        await fleet.events(waiting, at_least=3)
-        await fleet.cancel(waiting)
-        await fleet.ended(waiting)
+        for query in waiting:
+            await fleet.publish(query)
+        for query in waiting:
+            await fleet.events(query, at_least=3)
+        for query in waiting:
+            await fleet.cancel(query)
+        for query in waiting:
+            await fleet.ended(query)
     finally:
         os.kill(engine.pid, signal.SIGCONT)
     await fleet.ended(running)
 
-    assert isinstance((await events_of(fleet, waiting.id))[-1], Cancelled)
     assert isinstance((await events_of(fleet, running.id))[-1], Done)
-    assert uses(fleet, waiting.id) == []
+    for query in waiting:
+        assert isinstance((await events_of(fleet, query.id))[-1], Cancelled)
+        assert uses(fleet, query.id) == []
     assert await fleet.lines() == set()
 
 
