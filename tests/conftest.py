@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from bus.connection import Bus, connect
 from bus.provision import provision
@@ -16,6 +17,13 @@ from bus.testing import NatsServer
 def _clean_environment() -> None:
     for name in [name for name in os.environ if name.startswith("AF_")]:
         del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """A command that a test runs sends logs to that test's own stream, which is closed with it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
