@@ -43,7 +43,7 @@ class Source:
     durable: str
     concurrency: int
     bulk: str = ""
-    bulk_share: float = 0.125
+    bulk_share: float = 0.0625
 
     @classmethod
     def of(
@@ -52,7 +52,7 @@ class Source:
         concurrency: int,
         *,
         consumers: Sequence[topology.Consumer] = (),
-        bulk_share: float = 0.125,
+        bulk_share: float = 0.0625,
     ) -> "Source":
         """`consumers`: by default those of the stream."""
         durables = {consumer.lane: consumer.durable for consumer in consumers or stream.consumers}

@@ -12,7 +12,7 @@ class WorkerSettings(BusSettings):
 
     concurrency: int = Field(default=16, ge=1, description="messages worked on at once")
     bulk_share: float = Field(
-        default=0.125, gt=0, le=1, description="of the slots, what a flooding tenant's work may take at most"
+        default=0.0625, gt=0, le=1, description="of the slots, what a flooding tenant's work may take at most"
     )
     http_host: str = Field(default="127.0.0.1", description="address of /healthz and /readyz")
     http_port: int = Field(
