@@ -18,7 +18,8 @@ from bus.connection import Bus
 from bus.envelope import SCHEMA, now_ms
 from bus.stored import read_batch
 from bus.topology import ANSWERS
-from contracts import EVENT_SCHEMA, Delta, Event, LogPosition, Terminal, decode_event, encode
+from bus.vitals import Ended
+from contracts import EVENT_SCHEMA, Delta, Event, Failed, LogPosition, Terminal, decode_event, encode
 from contracts.errors import AnswerEnded, AskfleetError, DependencyUnavailable, Fenced
 
 WRONG_LAST_SEQUENCE = 10071
@@ -171,6 +172,9 @@ class AnswerWriter:
         raise DependencyUnavailable(f"NATS did not store an event on {self._subject}: {last!r}.") from last
 
     def _advance(self, sequence: int, event: Event) -> None:
+        if isinstance(event, Terminal):
+            code = event.problem.code if isinstance(event, Failed) else ""
+            self._bus.vitals.ended(Ended(self._key[0], event.type, code))
         self.position = LogPosition(
             first_sequence=self.position.first_sequence or sequence,
             last_sequence=sequence,

@@ -5,6 +5,7 @@ The rules are those of `contracts.errors`; handlers raise, this file decides.
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -20,6 +21,7 @@ from bus.connection import Bus
 from bus.dead_letter import bury
 from bus.envelope import Envelope, now_ms
 from bus.subjects import Lane
+from bus.vitals import Outcome, Settled
 from contracts import decode
 from contracts.errors import (
     AnswerEnded,
@@ -95,35 +97,37 @@ class Settler(Generic[T]):
 
     async def __call__(self, message: Msg) -> None:
         heartbeat = _Heartbeat(message, self._bus)
+        outcome, began = Outcome.LEFT, time.perf_counter()
+        waited_s = (now_ms() - _sent_ms(message)) / 1000
         try:
-            if message.metadata.num_delivered == 1:
-                await self._settle(message)
-            else:
-                await self._settle_again(message)
+            again = message.metadata.num_delivered > 1
+            outcome = await (self._settle_again(message) if again else self._settle(message))
         except asyncio.CancelledError:
+            outcome = Outcome.HANDED_BACK
             await asyncio.shield(self._hand_back(message))
             raise
         except (NatsError, OSError, TransientError) as error:
             log.warning("could not settle; it comes again", action="settle_failed", error=repr(error))
         finally:
             heartbeat.stop()
+            attempt, worked_s = message.metadata.num_delivered, time.perf_counter() - began
+            self._bus.vitals.settled(Settled(self._terms.stage, outcome, attempt, waited_s, worked_s))
 
-    async def _settle_again(self, message: Msg) -> None:
+    async def _settle_again(self, message: Msg) -> Outcome:
         """A redelivered message: it waits for a slot among its kind, and is not tried for ever."""
         if self._retrying >= self._terms.most_retries and message.metadata.num_pending > 0:
             await self._hand_back(message, delay_s=HAND_BACK_DELAY_S * random.uniform(1, 2))  # noqa: S311
-            return
+            return Outcome.HANDED_BACK
         self._retrying += 1
         try:
             if await self._spent(message):
                 silent = PermanentError("Every worker that took this message ended before it could answer.")
-                await self._on_error(message, self._refusal(message, silent))
-            else:
-                await self._settle(message)
+                return await self._on_error(message, self._refusal(message, silent))
+            return await self._settle(message)
         finally:
             self._retrying -= 1
 
-    async def _settle(self, message: Msg) -> None:
+    async def _settle(self, message: Msg) -> Outcome:
         envelope = self._envelope(message)
         try:
             envelope.check_deadline()
@@ -131,18 +135,20 @@ class Settler(Generic[T]):
             await self._work(_delivery(message, body, envelope))
         except AnswerEnded:
             await message.ack()
+            return Outcome.OBSOLETE
         except Fenced:
             log.info("another attempt goes on with this answer", action="fenced", stage=self._terms.stage)
+            return Outcome.FENCED
         except AskfleetError as error:
-            await self._on_error(message, self._refusal(message, error))
+            return await self._on_error(message, self._refusal(message, error))
         except Exception as error:  # the edge of the loop: any fault is retried, then buried
             log.exception("a handler failed", action="handler_failed", stage=self._terms.stage)
             fault = TransientError(f"{type(error).__name__}: {error}")
-            await self._on_error(message, self._refusal(message, fault))
-        else:
-            await message.ack()
+            return await self._on_error(message, self._refusal(message, fault))
+        await message.ack()
+        return Outcome.DONE
 
-    async def _on_error(self, message: Msg, refusal: Refusal) -> None:
+    async def _on_error(self, message: Msg, refusal: Refusal) -> Outcome:
         error, attempt, stage = refusal.error, message.metadata.num_delivered, self._terms.stage
         if isinstance(error, TransientError) and not await self._spent(message, with_this=True):
             delay_s = retry_delay_s(attempt)
@@ -155,14 +161,15 @@ class Settler(Generic[T]):
                 error=str(error),
             )
             await message.nak(delay=delay_s)
-            return
+            return Outcome.RETRIED
         await tell(self._give_up, refusal)
         if isinstance(error, DeadlineExceeded):
             await message.ack()
-            return
+            return Outcome.EXPIRED
         log.error("given up", action="buried", stage=stage, attempt=attempt, error=str(error))
         await bury(self._bus, stage, message, error, attempt)
         await message.term()
+        return Outcome.BURIED
 
     async def _spent(self, message: Msg, *, with_this: bool = False) -> bool:
         """Whether all attempts were used, by earlier deliveries or `with_this` one."""
