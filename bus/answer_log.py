@@ -174,7 +174,7 @@ class AnswerWriter:
     def _advance(self, sequence: int, event: Event) -> None:
         if isinstance(event, Terminal):
             code = event.problem.code if isinstance(event, Failed) else ""
-            self._bus.vitals.ended(Ended(self._key[0], event.type, code))
+            self._bus.vitals.tell(Ended(self._key[0], event.type, code))
         self.position = LogPosition(
             first_sequence=self.position.first_sequence or sequence,
             last_sequence=sequence,

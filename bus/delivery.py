@@ -111,7 +111,7 @@ class Settler(Generic[T]):
         finally:
             heartbeat.stop()
             attempt, worked_s = message.metadata.num_delivered, time.perf_counter() - began
-            self._bus.vitals.settled(Settled(self._terms.stage, outcome, attempt, waited_s, worked_s))
+            self._bus.vitals.tell(Settled(self._terms.stage, outcome, attempt, waited_s, worked_s))
 
     async def _settle_again(self, message: Msg) -> Outcome:
         """A redelivered message: it waits for a slot among its kind, and is not tried for ever."""

@@ -53,12 +53,36 @@ class Ended:
     code: str = ""
 
 
-class Observer(Protocol):
-    """Told of each event as it happens, in the loop: it must be quick and not raise."""
+@dataclass(frozen=True)
+class Written:
+    """One answer that a worker wrote to its end. Times are since its question was accepted."""
 
-    def settled(self, settled: Settled) -> None: ...
+    tenant: str
+    route: str
+    first_text_s: float
+    whole_s: float
 
-    def ended(self, ended: Ended) -> None: ...
+
+@dataclass(frozen=True)
+class Generated:
+    """One request to an engine that was not cut off.
+
+    `token_s` is the mean time from one token to the next, 0 where there was only one.
+    """
+
+    model: str
+    first_token_s: float
+    token_s: float
+    whole_s: float
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+Event = Settled | Ended | Written | Generated
+
+Observer = Callable[[Event], None]
+"""Told of each event as it happens, in the loop: it must be quick and not raise."""
 
 
 @dataclass
@@ -73,16 +97,12 @@ class Vitals:
         self._slots.append(slots)
 
     def count(self, name: str, now: Count) -> None:
-        """`now` is asked each time that somebody wants to know."""
+        """`now` is asked each time that somebody wants to know; it never falls where `name` ends in `_total`."""
         self._counts[name] = now
 
-    def settled(self, settled: Settled) -> None:
+    def tell(self, event: Event) -> None:
         for observer in self.observers:
-            observer.settled(settled)
-
-    def ended(self, ended: Ended) -> None:
-        for observer in self.observers:
-            observer.ended(ended)
+            observer(event)
 
     @property
     def concurrency(self) -> int:
