@@ -13,7 +13,7 @@ from faststream.specification import AsyncAPI
 from pydantic import BaseModel
 
 from bus import subjects, topology
-from contracts import Cancel, Document, Event, EvidenceJob, GenerateJob, Outcome, Query
+from contracts import Cancel, Document, Event, EvidenceJob, Feedback, GenerateJob, Outcome, Query
 
 WORK: tuple[tuple[topology.Stream, type[BaseModel], str], ...] = (
     (topology.ROUTE, Query, "The public door: any service publishes a question here."),
@@ -26,6 +26,7 @@ PUBLISHED: tuple[tuple[str, Any, str], ...] = (
     (subjects.ANSWER, Event, "The answer log: every event of a query, in order."),
     (subjects.LIVE, Event, "Each event again, once it is stored: subscribe here to read an answer."),
     (subjects.OUTCOME, Outcome, "What became of a document."),
+    (subjects.FEEDBACK, Feedback, "What a reader thinks of an answer; the last word on each is kept."),
     (subjects.CANCEL, Cancel, "Stops the work on a query."),
     (subjects.DEAD, bytes, "What was given up, as it came; the reason is in the headers."),
 )

@@ -14,6 +14,7 @@ from bus.topology import (
     ANSWERS,
     ARTEFACTS_BUCKET,
     FAIR_STREAMS,
+    FEEDBACK,
     GENERATE,
     HANDED_BACK,
     INGEST,
@@ -157,6 +158,11 @@ def _artefact_reads() -> tuple[str, ...]:
     )
 
 
+def _feedback_reads() -> tuple[str, ...]:
+    """What readers of all tenants thought of their answers: labelled examples of routes."""
+    return (f"{API}.DIRECT.GET.{FEEDBACK.name}",)
+
+
 def _hears(role: str, *others: str) -> tuple[str, ...]:
     return (*others, f"{inbox(role)}.>")
 
@@ -189,6 +195,7 @@ ROUTER = Role(
         *_GENERATION,
         *_watches(FAIR_STREAMS),
         *_artefact_reads(),
+        *_feedback_reads(),
     ),
     subscribe=_hears(
         "router", subjects.given_up(ROUTE.name), subjects.CANCEL, subjects.OUTCOME, subjects.WORKERS_PING
@@ -209,6 +216,7 @@ BRIDGE = Role(
     publish=(
         subjects.QUERY,
         subjects.CANCEL,
+        subjects.FEEDBACK,
         *_answers(),
         *_scans(),
         f"{API}.STREAM.INFO.{ROUTE.name}",

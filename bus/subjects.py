@@ -27,6 +27,7 @@ DEAD = "af.dlq.*.*"
 CANCEL = "af.cancel.*.*"
 READERS = "af.readers.*.*"
 OUTCOME = "af.outcome.*"
+FEEDBACK = "af.feedback.*.*"
 GIVEN_UP = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES"
 WORKERS_PING = "af.workers.ping"
 HANDED_BACK = "af.handed-back.*.*.*"
@@ -104,6 +105,11 @@ def live(tenant: str, query_id: str) -> str:
     return f"af.live.{token('tenant', tenant)}.{token('query id', query_id)}"
 
 
+def feedback(tenant: str, query_id: str) -> str:
+    """Of one answer: the stream keeps the last message of each."""
+    return f"af.feedback.{token('tenant', tenant)}.{token('query id', query_id)}"
+
+
 def cancel(tenant: str, query_id: str) -> str:
     return f"af.cancel.{token('tenant', tenant)}.{token('query id', query_id)}"
 
@@ -128,6 +134,10 @@ def answers_of(tenant: str) -> str:
 
 def live_of(tenant: str) -> str:
     return f"af.live.{token('tenant', tenant)}.*"
+
+
+def feedback_of(tenant: str) -> str:
+    return f"af.feedback.{token('tenant', tenant)}.*"
 
 
 def cancel_of(tenant: str) -> str:
@@ -161,7 +171,7 @@ def tenant_of(subject: str) -> str:
     parts = subject.split(".")
     position = (
         2
-        if parts[1] in ("query", "ingest", "answer", "live", "cancel", "outcome", "readers")
+        if parts[1] in ("query", "ingest", "answer", "live", "cancel", "outcome", "readers", "feedback")
         else len(parts) - 1
     )
     return parts[position]

@@ -7,6 +7,7 @@ from bus.subjects import Lane
 
 DAY_S = 86_400.0
 MIB = 1024 * 1024
+FEEDBACK_AGE_S = 30 * DAY_S
 ANSWER_AGE_S = 15 * 60.0
 """How long an answer is kept, and so how long a question asked again finds the one before."""
 
@@ -98,6 +99,15 @@ ANSWERS = Stream(
     republish_to="af.live.{{wildcard(1)}}.{{wildcard(2)}}",
 )
 DLQ = Stream("DLQ", subjects.DEAD, work=False, max_msgs=1_000_000, max_age_s=14 * DAY_S)
+FEEDBACK = Stream(
+    "FEEDBACK",
+    subjects.FEEDBACK,
+    work=False,
+    max_msgs=1_000_000,
+    max_bytes=512 * MIB,
+    max_msgs_per_subject=1,
+    max_age_s=FEEDBACK_AGE_S,
+)
 HANDED_BACK = Stream(
     "HANDED_BACK",
     subjects.HANDED_BACK,
@@ -107,7 +117,7 @@ HANDED_BACK = Stream(
     max_age_s=3600.0,
 )
 
-STREAMS: tuple[Stream, ...] = (ROUTE, RETRIEVE, SQL, GENERATE, INGEST, ANSWERS, DLQ, HANDED_BACK)
+STREAMS: tuple[Stream, ...] = (ROUTE, RETRIEVE, SQL, GENERATE, INGEST, ANSWERS, DLQ, HANDED_BACK, FEEDBACK)
 FAIR_STREAMS: tuple[Stream, ...] = tuple(stream for stream in STREAMS if stream.bulk_subject)
 """Those whose two lanes keep tenants apart."""
 

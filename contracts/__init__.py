@@ -20,6 +20,7 @@ from contracts.event import (
     Usage,
     is_terminal,
 )
+from contracts.feedback import Feedback
 from contracts.job import Cancel, EvidenceJob, GenerateJob, LogPosition
 from contracts.query import Query, Route, Turn
 
@@ -37,6 +38,7 @@ __all__ = [
     "Evidence",
     "EvidenceJob",
     "Failed",
+    "Feedback",
     "GenerateJob",
     "LogPosition",
     "Outcome",

@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from contracts.document import Document, Outcome
 from contracts.errors import DecodeError, UnsupportedSchema
 from contracts.event import EVENT, Event, Unknown
+from contracts.feedback import Feedback
 from contracts.job import Cancel, EvidenceJob, GenerateJob
 from contracts.query import Query
 
@@ -25,6 +26,7 @@ SCHEMAS: dict[type[BaseModel], str] = {
     Document: "document/1",
     Outcome: "outcome/1",
     Cancel: "cancel/1",
+    Feedback: "feedback/1",
 }
 EVENT_SCHEMA = "event/1"
 

@@ -16,6 +16,7 @@ from bus.consume import Source
 from bus.delivery import Delivery
 from bus.documents import outcomes, publish_document, report_outcome
 from bus.envelope import now_ms
+from bus.feedback import give_feedback, read_labels
 from bus.keys import KeyFolder, PublicKeys
 from bus.overview import read_overview
 from bus.permissions import FLEET_ROLES
@@ -26,8 +27,8 @@ from bus.settings import BusSettings
 from bus.stage import run_stage
 from bus.subjects import Lane
 from bus.testing import NatsServer, eventually
-from bus.topology import ANSWERS, DLQ, ROUTE, STAGES, STREAMS, Stream
-from contracts import Accepted, Delta, Document, Done, Failed, Outcome, Query, encode
+from bus.topology import ANSWERS, DLQ, FEEDBACK, ROUTE, STAGES, STREAMS, Stream
+from contracts import Accepted, Delta, Document, Done, Failed, Feedback, Outcome, Query, Route, encode
 from contracts.errors import InvalidQuery, Misconfigured, PermissionDenied
 
 API = "$JS.API"
@@ -321,6 +322,19 @@ async def test_the_bridge_asks_reads_and_cancels_for_every_tenant(access: Access
             await AnswerWriter(operator, tenant, QUERY_ID).append(accepted)
             await cancel_query(bus, tenant, QUERY_ID)
             assert (await read_log(bus, tenant, QUERY_ID)).terminal is not None
+
+
+async def test_the_bridge_gives_feedback_the_router_learns_from_it_and_a_publisher_gives_none(
+    access: Access, operator: Bus, publisher: Bus
+) -> None:
+    await write_answer(operator, ACME)
+    async with access.role("bridge") as bus, access.role("router") as router:
+        await give_feedback(bus, ACME, Feedback(query_id=QUERY_ID, rating="down", route=Route.SQL))
+        assert [label.question async for label in read_labels(router)] == [QUERY.question]
+        for denied in (router, publisher):
+            await assert_publish_denied(denied, subjects.feedback(ACME, QUERY_ID))
+        for denied in (bus, publisher):
+            await assert_publish_denied(denied, f"{API}.DIRECT.GET.{FEEDBACK.name}")
 
 
 async def test_the_monitor_sees_lengths_of_queues_and_workers_alive(access: Access, operator: Bus) -> None:

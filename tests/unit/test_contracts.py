@@ -18,6 +18,7 @@ from contracts import (
     Evidence,
     EvidenceJob,
     Failed,
+    Feedback,
     GenerateJob,
     LogPosition,
     Outcome,
@@ -65,6 +66,7 @@ MESSAGES: list[BaseModel] = [
     Document(id="docs/a.md", content="IyBB"),
     Outcome(document_id="docs/a.md", status="indexed", chunks=3),
     Cancel(query_id="q-1"),
+    Feedback(query_id="q-1", rating="up", text="wörd", route=Route.SQL, question="Why?", at=1700000000000),
 ]
 
 
