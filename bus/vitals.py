@@ -79,10 +79,27 @@ class Generated:
     completion_tokens: int
 
 
-Event = Settled | Ended | Written | Generated
+@dataclass(frozen=True)
+class TurnedAway:
+    """A question that was refused at the door, with the code of the problem that its client was told."""
+
+    code: str
+
+
+Event = Settled | Ended | Written | Generated | TurnedAway
 
 Observer = Callable[[Event], None]
 """Told of each event as it happens, in the loop: it must be quick and not raise."""
+
+
+@dataclass
+class Tally:
+    """Counts what happens, from the start of the process on."""
+
+    number: int = 0
+
+    def add(self) -> None:
+        self.number += 1
 
 
 @dataclass
@@ -97,8 +114,14 @@ class Vitals:
         self._slots.append(slots)
 
     def count(self, name: str, now: Count) -> None:
-        """`now` is asked each time that somebody wants to know; it never falls where `name` ends in `_total`."""
+        """`now` is asked each time that somebody wants to know; with a name in `_total` it never falls."""
         self._counts[name] = now
+
+    def tally(self, name: str) -> Tally:
+        """A count that the worker itself raises, as `name` with `_total` behind it."""
+        tally = Tally()
+        self.count(f"{name}_total", lambda: tally.number)
+        return tally
 
     def tell(self, event: Event) -> None:
         for observer in self.observers:

@@ -58,6 +58,7 @@ class Answers:
         self._settings = settings
         self._replay = Replay(bus)
         self._held: dict[AnswerKey, Held] = {}
+        self._resumes = bus.vitals.tally("resumes")
         self._reading = 0
         self._unread = asyncio.Event()
         self._unread.set()
@@ -102,6 +103,7 @@ class Answers:
         Raises:
             AnswerNotFound: nothing is on its log, and no such query waits for a router.
         """
+        self._resumes.add()
         return await self._join(AnswerKey(tenant, query_id), self._find, lambda: None)
 
     @asynccontextmanager

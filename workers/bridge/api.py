@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response
 
-from contracts.errors import AnswerEnded, Draining, InvalidQuery, QueueFull
+from bus.vitals import TurnedAway, Vitals
+from contracts.errors import AnswerEnded, Draining, InvalidQuery, QueueFull, Refused
 from workers.bridge.answers import Answers, Held, Question
 from workers.bridge.limits import Gate
 from workers.bridge.pressure import Pressure
@@ -40,6 +41,7 @@ class Door:
     tenants: Tenants
     gate: Gate
     pressure: Pressure
+    vitals: Vitals
 
     async def ask(self, caller: Caller, question: Question, *, openai: bool = False) -> Asked:
         """Within the caller's limits.
@@ -47,6 +49,13 @@ class Door:
         Raises:
             Refused: nothing of the question is left anywhere; says when to come again.
         """
+        try:
+            return await self._ask(caller, question, openai=openai)
+        except Refused as error:
+            self.vitals.tell(TurnedAway(error.code))
+            raise
+
+    async def _ask(self, caller: Caller, question: Question, *, openai: bool) -> Asked:
         self.check_open()
         admission = self.gate.admit(caller, openai=openai)
         release = admission.slot.release

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from bus.connection import Bus
 from bus.readers import tell_of_readers
-from workers.bridge import api, openai, problems
+from workers.bridge import api, openai, page_api, problems
 from workers.bridge.answers import Answers
 from workers.bridge.api import Door
 from workers.bridge.bodies import limit_body
@@ -19,7 +19,8 @@ from workers.bridge.care import Care
 from workers.bridge.limits import Gate
 from workers.bridge.pressure import Pressure
 from workers.bridge.settings import BridgeSettings
-from workers.shell.http import Ready, probe, serve
+from workers.shell.http import METRICS_TYPE, Page, Ready, probe, serve
+from workers.shell.metrics import open_metrics
 from workers.shell.process import Open
 from workers.shell.tenants import Tenants
 
@@ -28,17 +29,22 @@ log = structlog.get_logger(__name__)
 DESCRIPTION = "Ask questions over private documents and databases; read the answers as streams."
 
 
-def build_app(door: Door, ready: Ready) -> Any:
+def build_app(door: Door, ready: Ready, metrics: Page) -> Any:
     app = FastAPI(title="askfleet", version="1", description=DESCRIPTION, redoc_url=None)
     problems.install(app)
     api.install(app, door)
     openai.install(app, door)
+    page_api.install(app, door)
 
     @app.get("/healthz", include_in_schema=False)
     @app.get("/readyz", include_in_schema=False)
     async def probes(request: Request) -> Response:
         status, body = probe(request.url.path, ready)
         return Response(body, status, media_type="application/json")
+
+    @app.get("/metrics", include_in_schema=False)
+    async def scraped() -> Response:
+        return Response(metrics(), media_type=METRICS_TYPE)
 
     return limit_body(app)
 
@@ -53,7 +59,7 @@ async def serve_bridge(bus: Bus, settings: BridgeSettings) -> AsyncIterator[tupl
     bus.vitals.count("readers", lambda: sum(held.readers for held in answers.held))
     care = Care(bus, settings, answers)
     pressure = Pressure(bus, replicas=settings.bridge_replicas)
-    door = Door(answers, settings, Tenants.load(settings.tenants_file), Gate(settings), pressure)
+    door = Door(answers, settings, Tenants.load(settings.tenants_file), Gate(settings), pressure, bus.vitals)
     tasks = [asyncio.create_task(care.sweep_forever()), asyncio.create_task(care.heal_forever())]
 
     def ready() -> dict[str, bool]:
@@ -63,11 +69,13 @@ async def serve_bridge(bus: Bus, settings: BridgeSettings) -> AsyncIterator[tupl
     try:
         async with (
             tell_of_readers(bus, answers.is_read),
+            open_metrics(bus.vitals, worker="bridge") as metrics,
             serve(
-                build_app(door, ready),
+                build_app(door, ready, metrics.page),
                 host=settings.http_host,
                 port=settings.http_port,
                 slow_reader_s=settings.slow_reader_s,
+                on_slow=bus.vitals.tally("slow_readers").add,
             ) as port,
         ):
             yield port, ready

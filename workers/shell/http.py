@@ -1,4 +1,4 @@
-"""An HTTP server inside a worker: /healthz and /readyz for everybody, the whole API for the bridge."""
+"""An HTTP server inside a worker: probes and metrics for everybody, the whole API for the bridge."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,11 @@ from workers.shell.sockets import SLOW_READER_S, impatient
 Ready = Callable[[], dict[str, bool]]
 """Named conditions; the worker is ready when all hold."""
 
+Page = Callable[[], bytes]
+"""The metrics, as Prometheus reads them."""
+
 STOP_GRACE_S = 2
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class _Server(uvicorn.Server):
@@ -27,14 +31,17 @@ class _Server(uvicorn.Server):
         yield
 
 
-def health_app(ready: Ready) -> Any:
-    """An ASGI app with the two probes. Liveness says that the loop turns, readiness why not to send work."""
+def health_app(ready: Ready, metrics: Page) -> Any:
+    """An ASGI app with the probes and metrics. Liveness: the loop turns; readiness: why not to send work."""
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        status, body = probe(scope["path"], ready)
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        if scope["path"] == "/metrics":
+            status, body, kind = 200, metrics(), METRICS_TYPE
+        else:
+            (status, body), kind = probe(scope["path"], ready), "application/json"
+        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -47,22 +54,28 @@ def probe(path: str, ready: Ready) -> tuple[int, bytes]:
     if path == "/readyz":
         conditions = ready()
         return (200 if all(conditions.values()) else 503), json.dumps(conditions).encode()
-    return 404, b'{"detail": "only /healthz and /readyz are served here"}'
+    return 404, b'{"detail": "only /healthz, /readyz and /metrics are served here"}'
 
 
 @asynccontextmanager
 async def serve(
-    app: Any, *, host: str, port: int, slow_reader_s: float = SLOW_READER_S
+    app: Any,
+    *,
+    host: str,
+    port: int,
+    slow_reader_s: float = SLOW_READER_S,
+    on_slow: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[int]:
     """Serve an ASGI app while the context is open; yields the port.
 
     Args:
         slow_reader_s: a client that takes nothing of what waits for it is disconnected after so long.
+        on_slow: called for each that is.
     """
     listener = _listen(host, port)
     config = uvicorn.Config(
         app,
-        http=impatient(slow_reader_s),
+        http=impatient(slow_reader_s, on_slow),
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -18,6 +18,7 @@ from bus.presence import Identity, answer_pings
 from contracts.errors import AskfleetError
 from workers.shell.http import Ready, health_app, serve
 from workers.shell.logs import configure_logs
+from workers.shell.metrics import open_metrics
 from workers.shell.settings import WorkerSettings
 
 log = structlog.get_logger(__name__)
@@ -35,7 +36,7 @@ def run_worker(name: str, load: Callable[[], S], make: Callable[[S], Open], *, p
     Args:
         load: makes the settings from the environment.
         make: from the settings, what opens the worker on a connected bus.
-        probes: serve /healthz and /readyz here; False for a worker whose own HTTP app has them.
+        probes: serve /healthz, /readyz and /metrics; False for a worker whose own HTTP app has them.
 
     Returns:
         the exit code: 0 after a clean stop, 2 when it could not start as configured.
@@ -70,7 +71,8 @@ async def _run(name: str, settings: WorkerSettings, open_worker: Open, *, probes
 
         await stack.enter_async_context(answer_pings(bus, identity, ready))
         if probes:
-            app = health_app(ready)
+            metrics = await stack.enter_async_context(open_metrics(bus.vitals, worker=name))
+            app = health_app(ready, metrics.page)
             port = await stack.enter_async_context(
                 serve(app, host=settings.http_host, port=settings.http_port)
             )

@@ -1,6 +1,7 @@
 """HTTP connections that a client can't hold open without reading."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,9 +21,10 @@ class ImpatientProtocol(HttpToolsProtocol):
     while its client still owes reading is dropped after the same time.
     """
 
-    def __init__(self, *args: Any, slow_reader_s: float, **options: Any) -> None:
+    def __init__(self, *args: Any, slow_reader_s: float, on_slow: Callable[[], None], **options: Any) -> None:
         super().__init__(*args, **options)
         self._slow_reader_s = slow_reader_s
+        self._on_slow = on_slow
         self._patience: asyncio.TimerHandle | None = None
 
     def pause_writing(self) -> None:
@@ -48,6 +50,7 @@ class ImpatientProtocol(HttpToolsProtocol):
             action="slow_reader",
             client=self.client,
         )
+        self._on_slow()
         self.transport.abort()
 
     def _forgive(self) -> None:
@@ -56,6 +59,6 @@ class ImpatientProtocol(HttpToolsProtocol):
             self._patience = None
 
 
-def impatient(slow_reader_s: float) -> Any:
-    """What uvicorn takes as the class of its connections."""
-    return partial(ImpatientProtocol, slow_reader_s=slow_reader_s)
+def impatient(slow_reader_s: float, on_slow: Callable[[], None]) -> Any:
+    """What uvicorn takes as the class of its connections; `on_slow` is called for each that is dropped."""
+    return partial(ImpatientProtocol, slow_reader_s=slow_reader_s, on_slow=on_slow)
