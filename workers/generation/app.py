@@ -13,11 +13,14 @@ from bus.cancellation import Cancellations, watch_cancellations
 from bus.connection import Bus
 from bus.consume import Source
 from bus.delivery import Delivery, Work
+from bus.envelope import now_ms
 from bus.stage import run_stage
 from bus.topology import GENERATE, generation_consumers
-from contracts import Done, GenerateJob, LogPosition
+from bus.vitals import Written
+from contracts import Accepted, Delta, Done, GenerateJob, LogPosition, Routed
 from contracts.errors import AnswerEnded, DeadlineExceeded, DependencyUnavailable, Fenced
 from workers.engines import Engine, open_engine
+from workers.engines.measured import MeasuredEngine
 from workers.generation.answering import write_answer
 from workers.generation.settings import GenerationSettings
 from workers.shell.http import Ready
@@ -39,7 +42,7 @@ class Parts:
 def make(settings: GenerationSettings) -> Open:
     @asynccontextmanager
     async def open_generation(bus: Bus) -> AsyncIterator[Ready]:
-        engine = await open_engine(settings.engine)
+        engine = MeasuredEngine(await open_engine(settings.engine), bus.vitals)
         log.info("the engine is ready", action="engine_ready", engine=engine.name, slots=engine.slots)
         source = Source.of(
             GENERATE,
@@ -104,11 +107,25 @@ async def _write(parts: Parts, writer: AnswerWriter, state: LogState, *, remaini
 
 
 async def _stream(parts: Parts, writer: AnswerWriter, deltas: DeltaWriter, state: LogState) -> None:
+    first_text_at = next((event.at for event in state.events if isinstance(event, Delta)), 0)
     pieces = write_answer(state.events, engine=parts.engine, settings=parts.settings)
     async with contextlib.aclosing(pieces):
         async for piece in pieces:
             if isinstance(piece, Done):
                 await deltas.drain()
-                await writer.append(piece)
+                done = await writer.append(piece)
+                parts.bus.vitals.tell(_written(state, first_text_at or done.at, done.at))
                 return
+            first_text_at = first_text_at or now_ms()
             deltas.write(piece.text, piece.tokens)
+
+
+def _written(state: LogState, first_text_at: int, ended_at: int) -> Written:
+    accepted = next(event for event in state.events if isinstance(event, Accepted))
+    routed = next((event for event in state.events if isinstance(event, Routed)), None)
+    return Written(
+        tenant=accepted.tenant,
+        route=routed.route.value if routed else "",
+        first_text_s=max(0, first_text_at - accepted.at) / 1000,
+        whole_s=max(0, ended_at - accepted.at) / 1000,
+    )
