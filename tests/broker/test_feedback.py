@@ -1,6 +1,11 @@
 """What readers think of answers: kept once an answer, with what the log knew, read back as labels."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
 import pytest
+from bridges import bridge
 
 from bus.answer_log import AnswerWriter
 from bus.connection import Bus
@@ -90,3 +95,61 @@ async def test_a_named_route_and_an_approved_one_are_labels_and_a_complaint_alon
         LabelledQuestion("acme", "How many orders?", "sql", certain=False),
         LabelledQuestion("acme", "What is the fee?", "documents", certain=True),
     ]
+
+
+@pytest.fixture
+async def client(bus: Bus, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with bridge(bus, tmp_path, limits={"requests_per_s": 0.01, "burst": 5}) as opened:
+        yield opened
+
+
+async def test_feedback_over_http_is_kept_and_said_back(client: httpx.AsyncClient, bus: Bus) -> None:
+    await answered(bus, "q1", "How many?")
+
+    body = {"rating": "down", "text": "Not what I meant.", "route": "documents"}
+    replies = [await client.post("/v1/answers/q1/feedback", json=body) for _ in range(2)]
+
+    (kept,) = await given(bus, "acme")
+    assert [reply.status_code for reply in replies] == [200, 200]
+    assert replies[-1].json() == kept.model_dump(mode="json")
+    assert (kept.text, kept.route, kept.routed) == ("Not what I meant.", Route.DOCUMENTS, Route.SQL)
+
+
+@pytest.mark.parametrize(
+    ("query_id", "body", "status", "code"),
+    [
+        ("unknown", {"rating": "up"}, 404, "answer-not-found"),
+        ("theirs", {"rating": "up"}, 404, "answer-not-found"),
+        ("a.b", {"rating": "up"}, 400, "invalid-name"),
+        ("q1", {"rating": "meh"}, 400, "invalid-query"),
+        ("q1", {}, 400, "invalid-query"),
+        ("q1", {"rating": "up", "text": "x" * 2001}, 400, "invalid-query"),
+        ("q1", {"rating": "up", "tenant": "other"}, 400, "invalid-query"),
+    ],
+)
+async def test_feedback_that_can_not_be_kept_is_a_typed_error(
+    client: httpx.AsyncClient, bus: Bus, query_id: str, body: dict[str, str], status: int, code: str
+) -> None:
+    await answered(bus, "q1", "How many?")
+    await answered(bus, "theirs", "How many?", tenant="other")
+
+    reply = await client.post(f"/v1/answers/{query_id}/feedback", json=body)
+
+    assert (reply.status_code, reply.json()["code"]) == (status, code)
+    assert await given(bus) == []
+
+
+async def test_feedback_needs_the_key_and_counts_against_its_rate(
+    client: httpx.AsyncClient, bus: Bus
+) -> None:
+    await answered(bus, "q1", "How many?")
+    path, body = "/v1/answers/q1/feedback", {"rating": "up"}
+
+    stranger = await client.post(path, json=body, headers={"authorization": "Bearer nobody"})
+    statuses = [(await client.post(path, json=body)).status_code for _ in range(6)]
+    refused = await client.post(path, json=body)
+
+    assert stranger.status_code == 401
+    assert statuses == [200] * 5 + [429]
+    assert refused.json()["code"] == "rate-limited"
+    assert int(refused.headers["retry-after"]) > 0

@@ -12,9 +12,10 @@ import structlog
 from bus.asking import cancel_query, find_waiting, publish_query
 from bus.connection import Bus
 from bus.feed import AnswerFeed
+from bus.feedback import give_feedback
 from bus.replay import Replay
 from bus.subjects import AnswerKey
-from contracts import Accepted, Query
+from contracts import Accepted, Feedback, Query
 from contracts.errors import AnswerNotFound
 from workers.bridge.settings import BridgeSettings
 
@@ -124,6 +125,10 @@ class Answers:
     async def cancel(self, held: Held) -> None:
         """Raises AnswerEnded."""
         await cancel_query(self._bus, *held.key, waiting=True)
+
+    async def rate(self, tenant: str, feedback: Feedback) -> Feedback:
+        """Raises AnswerNotFound."""
+        return await give_feedback(self._bus, tenant, feedback)
 
     async def drop(self, held: Held) -> None:
         if self._held.get(held.key) is held:

@@ -1,4 +1,4 @@
-"""askfleet's own API: ask, read, resume, cancel."""
+"""askfleet's own API: ask, read, resume, cancel, rate."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
@@ -9,12 +9,13 @@ from fastapi import APIRouter, FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from bus.vitals import TurnedAway, Vitals
+from contracts import Feedback
 from contracts.errors import AnswerEnded, Draining, InvalidQuery, QueueFull, Refused
 from workers.bridge.answers import Answers, Held, Question
 from workers.bridge.limits import Gate
 from workers.bridge.pressure import Pressure
 from workers.bridge.problems import response as problem_response
-from workers.bridge.requests import AskRequest, caller_of, deadline_of, trace_parent_of
+from workers.bridge.requests import AskRequest, FeedbackRequest, caller_of, deadline_of, trace_parent_of
 from workers.bridge.settings import BridgeSettings
 from workers.bridge.snapshot import Snapshot, snapshot
 from workers.bridge.sse import EventStream, pieces, resume_elsewhere
@@ -156,6 +157,14 @@ def install(app: FastAPI, door: Door) -> None:
         with contextlib.suppress(AnswerEnded):
             await door.answers.cancel(held)
         return JSONResponse((await door.whole(held)).model_dump(mode="json"))
+
+    @routes.post("/answers/{query_id}/feedback", response_model=Feedback, summary="Say whether it helped")
+    async def rate(request: Request, query_id: str, body: FeedbackRequest) -> Response:
+        """A thumb up or down, with a remark or the route that was right. A later one takes its place."""
+        caller = caller_of(request, door.tenants)
+        headers = door.gate.take(caller)
+        kept = await door.answers.rate(caller.tenant, body.feedback(query_id))
+        return JSONResponse(kept.model_dump(mode="json"), headers=dict(headers))
 
     app.include_router(routes)
 

@@ -130,14 +130,21 @@ class Gate:
                 retry_after_s=usage.mean_s / allowance.concurrent,
                 headers=usage.headers(openai=openai),
             )
-        if allowance.per_s:
-            self._take(usage, openai=openai)
+        self._take(usage, openai=openai)
         usage.under_way += 1
         return Admission(Slot(usage, self._clock), usage.headers(openai=openai))
 
+    def take(self, caller: Caller) -> Mapping[str, str]:
+        """Leave for something small that is no question; returns headers. Raises LimitReached."""
+        usage = self._usage(caller)
+        self._take(usage, openai=False)
+        return usage.headers(openai=False)
+
     def _take(self, usage: Usage, *, openai: bool) -> None:
-        usage.refill(self._clock())
         allowance = usage.allowance
+        if not allowance.per_s:
+            return
+        usage.refill(self._clock())
         if usage.tokens < 1.0:
             raise LimitReached(
                 f"This key may ask {allowance.per_s:g} questions a second, {allowance.burst} at once.",

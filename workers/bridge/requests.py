@@ -2,14 +2,16 @@
 
 import re
 import secrets
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from bus.envelope import now_ms
-from contracts import Query, Route, Turn
+from bus.subjects import token
+from contracts import Feedback, Query, Route, Turn
 from contracts.errors import InvalidQuery, Unauthorized
+from contracts.feedback import Remark
 from contracts.query import MAX_HISTORY_TURNS, Name, NonBlank
 from workers.bridge.settings import BridgeSettings
 from workers.shell.tenants import Caller, Tenants
@@ -43,6 +45,21 @@ class AskRequest(BaseModel):
             top_k=self.top_k,
             max_tokens=self.max_tokens,
         )
+
+
+class FeedbackRequest(BaseModel):
+    """The body of `POST /v1/answers/{id}/feedback`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rating: Literal["up", "down"]
+    text: Remark = ""
+    route: Route | None = Field(default=None, description="the route that would have been right")
+
+    def feedback(self, query_id: str) -> Feedback:
+        """Raises InvalidName."""
+        name = token("query id", query_id)
+        return Feedback(query_id=name, rating=self.rating, text=self.text, route=self.route)
 
 
 def new_id() -> str:
