@@ -15,17 +15,18 @@ import structlog
 
 from askfleet.main import main
 from bus import subjects
-from bus.answer_log import read_log
+from bus.answer_log import AnswerWriter, read_log
 from bus.asking import publish_query
 from bus.connection import Bus, connect
 from bus.dead_letter import bury
 from bus.envelope import MESSAGE_ID, now_ms
+from bus.feedback import give_feedback
 from bus.overview import Overview, read_overview
 from bus.presence import Identity, answer_pings
 from bus.provision import provision
 from bus.settings import BusSettings
 from bus.stored import Stored
-from contracts import Cancelled, Query, encode
+from contracts import Accepted, Cancelled, Feedback, Query, encode
 from contracts.errors import DependencyUnavailable, InvalidQuery
 
 Do = Callable[[Callable[[Bus], Coroutine[Any, Any, Any]]], Any]
@@ -276,3 +277,21 @@ def test_a_server_without_streams_is_an_error_that_says_so(run: Run) -> None:
     assert done.status == 1
     assert "Traceback" not in done.error
     assert "remedy" in done.error
+
+
+def test_feedback_is_listed_without_the_control_characters_of_strangers(run: Run, do: Do) -> None:
+    async def rate(bus: Bus) -> None:
+        for tenant in ("acme", "other"):
+            query = Query(id="q1", question="Who \x1b[31mpays?")
+            await AnswerWriter(bus, tenant, "q1").append(Accepted(tenant=tenant, query=query, deadline=1))
+            await give_feedback(bus, tenant, Feedback(query_id="q1", rating="down", text="[red]No.\x1b[2J"))
+
+    do(rate)
+
+    found = lines(run("feedback", "list", "--tenant", "acme", "--json").out)
+    table = run("feedback", "list").out
+
+    assert [(line["tenant"], line["rating"], line["query_id"]) for line in found] == [("acme", "down", "q1")]
+    assert table.count("[red]No.") == 2
+    assert "\x1b" not in table
+    assert run("feedback", "list", "--since", "2099-01-01").out.strip() == "no feedback"
