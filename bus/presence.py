@@ -41,6 +41,7 @@ class Presence(BaseModel):
     host: str = ""
     pid: int = 0
     started_at: int = Field(default=0, description="epoch milliseconds")
+    http_port: int = Field(default=0, description="of its probes and metrics; 0: not known")
     concurrency: int = Field(default=0, description="messages worked on at once")
     in_work: int = 0
     conditions: dict[str, bool] = Field(default={}, description="ready when all hold")
@@ -71,6 +72,7 @@ class Identity:
             host=socket.gethostname(),
             pid=os.getpid(),
             started_at=self.started_at,
+            http_port=bus.vitals.http_port,
             concurrency=bus.vitals.concurrency,
             in_work=bus.vitals.in_work,
             conditions=conditions,

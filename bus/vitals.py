@@ -107,6 +107,8 @@ class Vitals:
     """One for each connection: pull loops enter themselves, and a worker may add counts of its own."""
 
     observers: list[Observer] = field(default_factory=list)
+    http_port: int = 0
+    """Where the process serves its probes and metrics; 0 until it does."""
     _slots: list[Slots] = field(default_factory=list)
     _counts: dict[str, Count] = field(default_factory=dict)
 

@@ -78,6 +78,7 @@ async def serve_bridge(bus: Bus, settings: BridgeSettings) -> AsyncIterator[tupl
                 on_slow=bus.vitals.tally("slow_readers").add,
             ) as port,
         ):
+            bus.vitals.http_port = port
             yield port, ready
             await answers.drain(settings.drain_grace_s)
     finally:

@@ -73,10 +73,10 @@ async def _run(name: str, settings: WorkerSettings, open_worker: Open, *, probes
         if probes:
             metrics = await stack.enter_async_context(open_metrics(bus.vitals, worker=name))
             app = health_app(ready, metrics.page)
-            port = await stack.enter_async_context(
+            bus.vitals.http_port = await stack.enter_async_context(
                 serve(app, host=settings.http_host, port=settings.http_port)
             )
-            log.info("probes are served", action="listening", port=port)
+            log.info("probes are served", action="listening", port=bus.vitals.http_port)
         conditions.append(await stack.enter_async_context(open_worker(bus)))
         _set_startup_aside()
         log.info("ready for work", action="ready")
