@@ -279,9 +279,11 @@ class Scripted:
     def __init__(self, *texts: str) -> None:
         self.texts, self.prompts = list(texts), []
 
-    async def complete(self, prompt: str, *, max_tokens: int, grammar: str | None = None) -> str:
+    async def complete(
+        self, prompt: str, *, max_tokens: int, grammar: str | None = None, temperature: float = 0.0
+    ) -> str:
         self.prompts.append(prompt)
-        return self.texts.pop(0)
+        return self.texts.pop(0) if self.texts else ""
 
 
 WEEKEND = "How many orders came in on a weekend?"

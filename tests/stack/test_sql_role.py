@@ -113,7 +113,9 @@ class Obedient:
     def __init__(self, statement: str) -> None:
         self.statement = statement
 
-    async def complete(self, prompt: str, *, max_tokens: int, grammar: str | None = None) -> str:
+    async def complete(
+        self, prompt: str, *, max_tokens: int, grammar: str | None = None, temperature: float = 0.0
+    ) -> str:
         return f"```sql\n{self.statement}\n```"
 
 

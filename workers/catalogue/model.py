@@ -86,13 +86,47 @@ class Join:
 
 
 @dataclass(frozen=True)
+class Formula:
+    """A figure that people call by a name and that no column holds: `GPM`, gross profit margin.
+
+    `sql` is an expression over `table.column`: with aggregates it is a figure over many rows, without them
+    one of each row. `words` say the same in the words of a question (`total sales / number of orders`);
+    they are read when there is no `sql`. A person takes a learned one out with `hidden`.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str
+    sql: str = ""
+    words: str = ""
+    synonyms: tuple[str, ...] = ()
+    unit: str = ""
+    description: str = ""
+    table: str = ""
+    """Key of the table whose comment it was learned from: bare names of columns are this table's."""
+    hidden: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.synonyms)
+
+
+@dataclass(frozen=True)
 class VerifiedQuery:
-    """A question whose statement a person has checked; used as it stands when the question comes again."""
+    """A question whose statement a person has checked; used as it stands when the question comes again.
+
+    `also` are other ways to ask it.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     question: str
     sql: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        return (self.question, *self.also)
 
 
 @dataclass(frozen=True)
@@ -101,6 +135,7 @@ class SemanticModel:
 
     entities: tuple[Entity, ...] = ()
     joins: tuple[Join, ...] = ()
+    formulas: tuple[Formula, ...] = ()
     verified: tuple[VerifiedQuery, ...] = ()
 
     @cached_property

@@ -15,7 +15,13 @@ def merge(introspected: SemanticModel, edited: SemanticModel) -> SemanticModel:
     model = SemanticModel(entities=entities)
     joins = {join.identity: join for join in introspected.joins}
     joins.update({join.identity: join for join in edited.joins if _joins_exist(join, model)})
-    return SemanticModel(entities=entities, joins=tuple(joins.values()), verified=edited.verified)
+    formulas = {formula.name.lower(): formula for formula in (*introspected.formulas, *edited.formulas)}
+    return SemanticModel(
+        entities=entities,
+        joins=tuple(joins.values()),
+        formulas=tuple(formulas.values()),
+        verified=edited.verified,
+    )
 
 
 def differences(introspected: SemanticModel, edited: SemanticModel) -> list[str]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bus.cancellation import Cancellations, watch_cancellations
 from bus.connection import Bus
@@ -23,6 +24,13 @@ from workers.sql.handler import handle
 from workers.sql.settings import SqlSettings
 
 
+class Limits(NamedTuple):
+    """Of one question."""
+
+    rows: int
+    candidates: int
+
+
 @dataclass(frozen=True)
 class Parts:
     """What answering from a database needs."""
@@ -31,7 +39,7 @@ class Parts:
     databases: Databases
     cancellations: Cancellations
     completion: Completion | None
-    row_limit: int
+    limits: Limits
 
 
 def make(settings: SqlSettings) -> Open:
@@ -40,6 +48,7 @@ def make(settings: SqlSettings) -> Open:
         databases = Databases(settings, Tenants.load(settings.tenants_file))
         completion = await open_completion(settings)
         refreshing = asyncio.create_task(databases.refresh_forever())
+        limits = Limits(settings.row_limit, settings.sql_engine_candidates)
         source = Source.of(SQL, settings.concurrency, bulk_share=settings.bulk_share)
         async with (
             watch_cancellations(bus) as cancellations,
@@ -47,7 +56,7 @@ def make(settings: SqlSettings) -> Open:
                 bus,
                 source,
                 EvidenceJob,
-                _work(Parts(bus, databases, cancellations, completion, settings.row_limit)),
+                _work(Parts(bus, databases, cancellations, completion, limits)),
                 drain_grace_s=settings.drain_grace_s,
                 give_up=give_up_evidence(bus, Rows),
             ) as loop,
@@ -92,5 +101,6 @@ async def _handle(parts: Parts, job: EvidenceJob, tenant: str) -> Rows:
         database=connected.database,
         index=connected.index,
         engine=parts.completion,
-        row_limit=parts.row_limit,
+        row_limit=parts.limits.rows,
+        candidates=parts.limits.candidates,
     )

@@ -5,12 +5,19 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from workers.catalogue.linking import SchemaIndex, link
-from workers.catalogue.model import Entity, SemanticModel
-from workers.catalogue.words import fold
+from workers.catalogue.model import Column, Entity, Formula
+from workers.sql.examples import similar_examples
 
 Origin = Literal["verified", "planner", "model"]
 
 MAX_PROMPT_TABLES = 8
+_MAX_STATEMENT_TOKENS = 400
+_TASK = (
+    "Write one PostgreSQL SELECT statement that answers the question.",
+    "Use only these tables and columns. Answer with the statement alone.",
+    "Return the columns that are asked for and no others.",
+    "",
+)
 _MAX_PROMPT_COLUMNS = 40
 _MAX_PROMPT_VALUES = 5
 _FENCE = re.compile(r"```(?:sql|postgresql)?\s*(.*?)```", re.DOTALL | re.IGNORECASE)
@@ -20,7 +27,9 @@ _START = re.compile(r"\b(?:with\s+\w+\s+as\s*\(|select\b)", re.IGNORECASE)
 class Engine(Protocol):
     """Whatever completes a prompt."""
 
-    async def complete(self, prompt: str, *, max_tokens: int, grammar: str | None = None) -> str: ...
+    async def complete(
+        self, prompt: str, *, max_tokens: int, grammar: str | None = None, temperature: float = 0.0
+    ) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -33,22 +42,21 @@ class Candidate:
     note: str = ""
 
 
-def verified_candidate(question: str, model: SemanticModel) -> Candidate | None:
-    """The checked statement of the same question, letter case and punctuation aside."""
-    asked = _plain(question)
-    match = next((query for query in model.verified if _plain(query.question) == asked), None)
-    return Candidate(match.sql, "verified", sure=True) if match else None
-
-
 async def model_candidate(
-    question: str, index: SchemaIndex, engine: Engine, *, failed: tuple[str, str] | None = None
+    question: str,
+    index: SchemaIndex,
+    engine: Engine,
+    *,
+    failed: tuple[str, str] | None = None,
+    temperature: float = 0.0,
 ) -> Candidate | None:
     """Ask the language model; None when it answers without SQL.
 
     Args:
         failed: a statement of its and what the database said to it, for one repair.
     """
-    text = await engine.complete(prompt_for(question, index, failed=failed), max_tokens=400)
+    prompt = prompt_for(question, index, failed=failed)
+    text = await engine.complete(prompt, max_tokens=_MAX_STATEMENT_TOKENS, temperature=temperature)
     sql = extract_sql(text)
     return Candidate(sql, "model", sure=False) if sql else None
 
@@ -65,23 +73,38 @@ def extract_sql(text: str) -> str | None:
 
 
 def prompt_for(question: str, index: SchemaIndex, *, failed: tuple[str, str] | None = None) -> str:
-    """Schema of the tables in question, checked examples, the question. The stable part comes first."""
+    """Schema of the tables in question, what terms mean, checked examples, the question.
+
+    What stays the same over the questions of a database comes first.
+    """
     model = index.model
     tables = relevant_entities(question, index)
     shown = {entity.key for entity in tables}
     joins = [join for join in model.active_joins if join.left in shown and join.right in shown]
     lines = [
-        "Write one PostgreSQL SELECT statement that answers the question.",
-        "Use only these tables and columns. Answer with the statement alone.",
-        "",
+        *_TASK,
         *(_described(entity) for entity in tables),
         *(f"-- {join.left}.{a} = {join.right}.{b}" for join in joins for a, b in join.columns),
-        *(f"Question: {query.question}\nSQL: {query.sql}" for query in model.verified[:3]),
+        *(_meaning(formula) for formula in model.formulas if not formula.hidden),
+        *(f"-- {value!r} is a value of {column}" for column, value in _values_in(question, index, shown)),
+        *(f"Question: {q.question}\nSQL: {q.sql}" for q in similar_examples(question, model)),
         "",
     ]
     if failed is not None:
         lines += [f"This statement failed: {failed[0]}", f"The database says: {failed[1]}", ""]
     return "\n".join([*lines, f"Question: {question}", "SQL:"])
+
+
+def _meaning(formula: Formula) -> str:
+    names = " or ".join(formula.names)
+    unit = f" in {formula.unit}" if formula.unit else ""
+    return f"-- {names}{unit} means {formula.sql or formula.words}"
+
+
+def _values_in(question: str, index: SchemaIndex, shown: set[str]) -> list[tuple[str, str]]:
+    """Stored values that the question names, with their columns, as the database spells them."""
+    targets = [target for item in link(question, index).links for target in item.of("value")[:2]]
+    return [(f"{t.entity}.{t.column}", t.value) for t in targets if t.entity in shown and t.value]
 
 
 def relevant_entities(question: str, index: SchemaIndex) -> list[Entity]:
@@ -100,13 +123,16 @@ def relevant_entities(question: str, index: SchemaIndex) -> list[Entity]:
 
 
 def _described(entity: Entity) -> str:
-    columns = []
-    for column in entity.visible[:_MAX_PROMPT_COLUMNS]:
-        values = f" e.g. {', '.join(column.values[:_MAX_PROMPT_VALUES])}" if column.values else ""
-        columns.append(f"{column.name} {column.kind}{values}")
-    note = f" -- {entity.description}" if entity.description else ""
-    return f"{entity.key}({'; '.join(columns)}){note}"
+    columns = "; ".join(_column(column) for column in entity.visible[:_MAX_PROMPT_COLUMNS])
+    said = [entity.description, f"also called {', '.join(entity.synonyms)}" if entity.synonyms else ""]
+    note = "; ".join(part for part in said if part)
+    return f"{entity.key}({columns}){f' -- {note}' if note else ''}"
 
 
-def _plain(question: str) -> str:
-    return re.sub(r"[^\w\s]", "", fold(question)).strip()
+def _column(column: Column) -> str:
+    values = f"e.g. {', '.join(column.values[:_MAX_PROMPT_VALUES])}" if column.values else ""
+    labels = ", ".join(f"{value} = {label}" for value, label in column.labels.items())
+    unit = f"in {column.unit}" if column.unit else ""
+    also = f"also called {', '.join(column.synonyms)}" if column.synonyms else ""
+    note = ", ".join(part for part in (column.description, unit, also, labels, values) if part)
+    return f"{column.name} {column.kind}{f' ({note})' if note else ''}"

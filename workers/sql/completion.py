@@ -1,7 +1,9 @@
 """The language model that writes SQL where the planner can't: an engine read to its end."""
 
+import asyncio
 import contextlib
 
+from contracts.errors import DependencyUnavailable
 from workers.engines import Engine, EngineSettings, GenerationRequest, Message, open_engine
 from workers.sql.settings import SqlSettings
 
@@ -9,16 +11,25 @@ from workers.sql.settings import SqlSettings
 class Completion:
     """One prompt in, the whole text out."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, *, timeout_s: float) -> None:
+        self._engine, self._timeout_s = engine, timeout_s
 
-    async def complete(self, prompt: str, *, max_tokens: int, grammar: str | None = None) -> str:
-        """Raises DependencyUnavailable or ContextOverflow as the engine does."""
+    async def complete(
+        self, prompt: str, *, max_tokens: int, grammar: str | None = None, temperature: float = 0.0
+    ) -> str:
+        """Raises DependencyUnavailable or ContextOverflow as the engine does, and when it takes too long."""
         request = GenerationRequest(
-            messages=(Message("user", prompt),), max_tokens=max_tokens, grammar=grammar
+            messages=(Message("user", prompt),),
+            max_tokens=max_tokens,
+            grammar=grammar,
+            temperature=temperature,
         )
-        async with contextlib.aclosing(self._engine.stream(request)) as pieces:
-            return "".join([piece.text async for piece in pieces])
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                async with contextlib.aclosing(self._engine.stream(request)) as pieces:
+                    return "".join([piece.text async for piece in pieces])
+        except TimeoutError as error:
+            raise DependencyUnavailable(f"No statement came within {self._timeout_s:g} s.") from error
 
     async def close(self) -> None:
         await self._engine.close()
@@ -26,15 +37,22 @@ class Completion:
 
 async def open_completion(settings: SqlSettings) -> Completion | None:
     """None where no engine is configured: then the planner and the verified queries answer alone."""
-    if settings.engine == "none":
+    if settings.sql_engine == "none":
         return None
-    engine = await open_engine(
-        EngineSettings(
-            kind=settings.engine,
-            url=settings.engine_base_url,
-            api_key=settings.engine_api_key if settings.engine_api_key.get_secret_value() else None,
-            model=settings.engine_model,
-            silence_s=settings.engine_timeout_s,
-        )
-    )
-    return Completion(engine)
+    engine = await open_engine(engine_settings(settings))
+    return Completion(engine, timeout_s=settings.sql_engine_timeout_s)
+
+
+def engine_settings(settings: SqlSettings) -> EngineSettings:
+    """Without an address of its own, the server, model and key of the generation workers (`AF_ENGINE_...`).
+
+    With one, nothing of theirs: a key must not go to a server that it was not given for.
+    """
+    own: dict[str, object] = {"kind": settings.sql_engine, "silence_s": settings.sql_engine_timeout_s}
+    if settings.sql_engine_url:
+        own |= {"url": settings.sql_engine_url, "api_key": None, "model": ""}
+    if settings.sql_engine_model:
+        own["model"] = settings.sql_engine_model
+    if settings.sql_engine_api_key is not None:
+        own["api_key"] = settings.sql_engine_api_key
+    return EngineSettings.model_validate(own)

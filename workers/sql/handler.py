@@ -3,7 +3,7 @@
 from contracts.event import Rows
 from contracts.job import EvidenceJob
 from workers.catalogue.linking import SchemaIndex
-from workers.sql.agent import DEFAULT_ROW_LIMIT, answer
+from workers.sql.agent import DEFAULT_CANDIDATES, DEFAULT_ROW_LIMIT, answer
 from workers.sql.candidates import Engine
 from workers.sql.database import Database
 
@@ -16,6 +16,7 @@ async def handle(
     index: SchemaIndex,
     engine: Engine | None = None,
     row_limit: int = DEFAULT_ROW_LIMIT,
+    candidates: int = DEFAULT_CANDIDATES,
 ) -> Rows:
     """Answer the job's question from the tenant's database.
 
@@ -25,5 +26,11 @@ async def handle(
     """
     marked = database.marked(job.query_id)
     return await answer(
-        job.question, database=marked, index=index, engine=engine, tenant=tenant, row_limit=row_limit
+        job.question,
+        database=marked,
+        index=index,
+        engine=engine,
+        tenant=tenant,
+        row_limit=row_limit,
+        candidates=candidates,
     )

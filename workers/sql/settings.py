@@ -22,10 +22,22 @@ class SqlSettings(WorkerSettings):
         default=None, description="YAML that a person edited; what it leaves out is read from the database"
     )
     refresh_s: float = Field(default=300.0, gt=0, description="how often the schema is read again")
-    engine: Literal["none", "openai"] = Field(
-        default="none", description="language model that writes SQL where the planner can't"
+    sql_engine: Literal["none", "openai"] = Field(
+        default="none", description="language model that writes SQL where the planner is not sure"
     )
-    engine_base_url: str = Field(default="", description="address of the OpenAI-compatible server, with /v1")
-    engine_api_key: SecretStr = Field(default=SecretStr(""), description="key of that server")
-    engine_model: str = Field(default="", description="model name at that server")
-    engine_timeout_s: float = Field(default=20.0, gt=0, description="longest time one completion may take")
+    sql_engine_url: str = Field(
+        default="",
+        description="its OpenAI-compatible server, with /v1; without one, that of the generation workers",
+    )
+    sql_engine_api_key: SecretStr | None = Field(
+        default=None, description="key of that server; default: AF_ENGINE_API_KEY, if the server is shared"
+    )
+    sql_engine_model: str = Field(
+        default="", description="model name at that server; default: AF_ENGINE_MODEL, if the server is shared"
+    )
+    sql_engine_timeout_s: float = Field(
+        default=20.0, gt=0, description="longest time one completion may take"
+    )
+    sql_engine_candidates: int = Field(
+        default=3, ge=1, le=9, description="statements that it may write for one question; they vote"
+    )
