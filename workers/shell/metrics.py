@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from bus.vitals import Ended, Event, Generated, Settled, TurnedAway, Vitals, Written
+from bus.topology import STAGES
+from bus.vitals import Ended, Event, Generated, Outcome, Settled, TurnedAway, Vitals, Written
 
 MOST_TENANTS = 50
 """So many get a label of their own, in order of appearance; those that come later share `other`."""
@@ -33,7 +34,7 @@ class Metrics:
         self._registry.register(_Now(vitals))
         info = Gauge("askfleet_worker_info", "1; which worker it is", ["worker"], registry=self._registry)
         info.labels(worker).set(1)
-        self._deliveries = _Deliveries(self._registry)
+        self._deliveries = _Deliveries(self._registry, worker)
         self._answers = _Answers(self._registry)
         self._engine = _EngineRequests(self._registry)
         self._lag = Histogram(
@@ -45,6 +46,10 @@ class Metrics:
         self._turned_away = Counter(
             "askfleet_turned_away", "questions refused at the door", ["reason"], registry=self._registry
         )
+
+    def register(self, collector: Collector) -> None:
+        """Figures of the worker's own."""
+        self._registry.register(collector)
 
     def lag(self, seconds: float) -> None:
         self._lag.observe(seconds)
@@ -67,7 +72,9 @@ class Metrics:
 
 
 class _Deliveries:
-    def __init__(self, registry: CollectorRegistry) -> None:
+    """Counts of the worker's own stage begin at 0, so that the first fault is a rise."""
+
+    def __init__(self, registry: CollectorRegistry, worker: str) -> None:
         self._all = Counter(
             "askfleet_deliveries", "deliveries by how they ended", ["stage", "outcome"], registry=registry
         )
@@ -88,6 +95,11 @@ class _Deliveries:
             registry=registry,
             buckets=_SLOW,
         )
+
+        if worker in STAGES:
+            self._again.labels(worker)
+            for outcome in Outcome:
+                self._all.labels(worker, outcome.value)
 
     def settled(self, event: Settled) -> None:
         self._all.labels(event.stage, event.outcome.value).inc()
