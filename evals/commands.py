@@ -62,5 +62,24 @@ def retrieval(data: Data = None, json: Json = False) -> None:
     _run(main, data, json)
 
 
+@evaluations.command()
+def answers(
+    data: Data = None,
+    json: Json = False,
+    engine: Annotated[
+        str, typer.Option(help="llamacpp, quote (no model) or openai (as AF_ENGINE_* say).")
+    ] = "llamacpp",
+    limit: Annotated[int | None, typer.Option(help="Questions of each corpus, evenly spread.")] = None,
+) -> None:
+    """Questions with a known answer, and questions that must be refused.
+
+    askfleet eval answers --data corpora --engine quote
+    """
+    from evals.answers import main
+
+    limited = ["--limit", str(limit)] if limit is not None else []
+    _run(main, data, json, "--engine", engine, *limited)
+
+
 def _run(main: Callable[[Sequence[str]], None], data: Path | None, json: bool, *more: str) -> None:
     main([*(["--data", str(data)] if data else []), *(["--json"] if json else []), *more])
