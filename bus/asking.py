@@ -46,8 +46,10 @@ async def publish_query(
 
 @dataclass(frozen=True)
 class Waiting:
-    """A query that no router has accepted yet; `deadline` is in epoch milliseconds."""
+    """A query that no router has accepted yet, by its place in the stream; `deadline` is in epoch ms."""
 
+    sequence: int
+    lane: subjects.Lane
     deadline: int
 
 
@@ -60,7 +62,8 @@ async def find_waiting(bus: Bus, tenant: str, query_id: str) -> Waiting | None:
         sequence = await _sequence_of(bus, tenant, message_id(tenant, query_id, step))
         stored = await read_one(bus, ROUTE.name, sequence) if sequence else None
         if stored is not None:
-            return Waiting(Envelope.read(stored.headers, sent_ms=stored.at_ms).deadline)
+            deadline = Envelope.read(stored.headers, sent_ms=stored.at_ms).deadline
+            return Waiting(stored.sequence, subjects.lane_of(stored.subject), deadline)
     return None
 
 

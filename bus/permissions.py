@@ -13,6 +13,7 @@ from bus import subjects
 from bus.topology import (
     ANSWERS,
     ARTEFACTS_BUCKET,
+    DLQ,
     FAIR_STREAMS,
     FEEDBACK,
     GENERATE,
@@ -21,6 +22,7 @@ from bus.topology import (
     RETRIEVE,
     ROUTE,
     SQL,
+    STAGES,
     STREAMS,
     Stream,
 )
@@ -95,7 +97,7 @@ def _answers() -> tuple[str, ...]:
 
 def _presence() -> tuple[str, ...]:
     """To answer those who ask which workers are there."""
-    return f"{inbox('operator')}.>", f"{inbox('monitor')}.>"
+    return f"{inbox('operator')}.>", f"{inbox('monitor')}.>", f"{inbox('ops')}.>"
 
 
 def _works_on(stream: Stream) -> tuple[str, ...]:
@@ -136,6 +138,16 @@ def _clears_up(stream: Stream) -> tuple[str, ...]:
 def _scans() -> tuple[str, ...]:
     """To read many answers in one pass, with a consumer that goes away by itself."""
     return tuple(f"{API}.CONSUMER.{call}.{ANSWERS.name}.*" for call in ("CREATE", "MSG.NEXT", "DELETE"))
+
+
+def _places() -> tuple[str, ...]:
+    """To tell how much stands before a query; jobs name their query and no more."""
+    stages = (RETRIEVE, SQL, GENERATE)
+    return (
+        *_watches(stages),
+        *(f"{API}.DIRECT.GET.{stream.name}" for stream in stages),
+        *(f"{API}.CONSUMER.INFO.{stream.name}.*" for stream in (ROUTE, *stages)),
+    )
 
 
 def _durables(stream: Stream) -> tuple[str, ...]:
@@ -221,6 +233,7 @@ BRIDGE = Role(
         *_scans(),
         f"{API}.STREAM.INFO.{ROUTE.name}",
         f"{API}.STREAM.MSG.GET.{ROUTE.name}",
+        *_places(),
         subjects.READERS,
         f"{inbox('bridge')}.>",
         *_presence(),
@@ -232,6 +245,27 @@ OPERATOR = Role(
     "people at the command line: everything of the fleet",
     publish=("af.>", f"{API}.>", "$JS.ACK.>", "$JS.FC.>", f"$O.{ARTEFACTS_BUCKET}.>"),
     subscribe=_hears("operator", "af.>", ADVISORIES),
+)
+OPS = Role(
+    "ops",
+    "the operator's page: sees queues and answers, replays and purges dead letters, cancels answers",
+    publish=(
+        *_watches(STREAMS),
+        *(
+            f"{API}.CONSUMER.{call}"
+            for s in STAGES.values()
+            for call in (f"NAMES.{s.name}", f"INFO.{s.name}.*")
+        ),
+        *(f"{API}.DIRECT.GET.{stream.name}" for stream in (*STAGES.values(), DLQ)),
+        *(f"{API}.STREAM.MSG.{call}.{stream.name}" for call in ("GET", "DELETE") for stream in (ROUTE, DLQ)),
+        *_answers(),
+        subjects.QUERY,
+        subjects.INGEST,
+        subjects.CANCEL,
+        subjects.WORKERS_PING,
+        *_presence(),
+    ),
+    subscribe=_hears("ops", subjects.WORKERS_PING),
 )
 PROVISION = Role(
     "provision",
@@ -275,6 +309,7 @@ FLEET_ROLES: tuple[Role, ...] = (
     INGEST_ROLE,
     BRIDGE,
     OPERATOR,
+    OPS,
     PROVISION,
     MONITOR,
 )

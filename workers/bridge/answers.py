@@ -13,6 +13,7 @@ from bus.asking import cancel_query, find_waiting, publish_query
 from bus.connection import Bus
 from bus.feed import AnswerFeed
 from bus.feedback import give_feedback
+from bus.place import Place, find_places
 from bus.replay import Replay
 from bus.subjects import AnswerKey
 from contracts import Accepted, Feedback, Query
@@ -129,6 +130,10 @@ class Answers:
     async def rate(self, tenant: str, feedback: Feedback) -> Feedback:
         """Raises AnswerNotFound."""
         return await give_feedback(self._bus, tenant, feedback)
+
+    async def places(self, held: Held) -> tuple[Place, ...]:
+        """Where it stands in the queues; nowhere once it has ended."""
+        return () if held.feed.ended else await find_places(self._bus, held.key, held.feed.events)
 
     async def drop(self, held: Held) -> None:
         if self._held.get(held.key) is held:

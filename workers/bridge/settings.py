@@ -25,6 +25,9 @@ class BridgeSettings(WorkerSettings):
         default=10.0, gt=0, description="the log of an answer that was silent for so long is read"
     )
     models: str = Field(default="default", description="models to offer, comma-separated")
+    sample_questions: str = Field(
+        default="", description="what the page offers to begin with, separated by `|`"
+    )
     key_requests_per_s: float = Field(
         default=0.0, ge=0, description="questions a second for a key that has no limit of its own; 0: any"
     )
