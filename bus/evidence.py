@@ -7,7 +7,7 @@ from bus.delivery import Delivery, GiveUp, Refusal
 from bus.envelope import message_id
 from bus.publish import publish
 from bus.stage import fail_on_log
-from contracts import SCHEMAS, Event, Evidence, EvidenceJob, GenerateJob, Rows, decode, encode
+from contracts import SCHEMAS, Done, Event, Evidence, EvidenceJob, GenerateJob, Rows, decode, encode
 from contracts.errors import AnswerEnded, DecodeError
 
 STALE_AFTER_S = 0.5
@@ -31,7 +31,7 @@ async def standing_evidence(bus: Bus, delivery: Delivery[EvidenceJob], kind: typ
 async def join_evidence(
     bus: Bus, job: EvidenceJob, event: Evidence | Rows, *, message: Delivery[EvidenceJob] | Refusal
 ) -> None:
-    """Append `event`; publish the generation job when no other evidence is awaited.
+    """Append `event`; when no other evidence is awaited, publish the generation job or end the answer.
 
     Args:
         message: what brought the job; the generation job keeps its tenant, deadline, trace and lane.
@@ -42,6 +42,9 @@ async def join_evidence(
     writer = AnswerWriter(bus, tenant, job.query_id, position=job.position)
     before = await writer.append_once(event)
     if job.joined and not _both(before, event):
+        return
+    if job.evidence_only:
+        await writer.append_once(Done(text="", answered=_holds(before, event)))
         return
     following = GenerateJob(query_id=job.query_id, first_sequence=job.position.first_sequence)
     headers = message.envelope.headers(
@@ -71,6 +74,13 @@ def _job(refusal: Refusal) -> EvidenceJob | None:
         return decode(EvidenceJob, refusal.raw)
     except DecodeError:
         return None
+
+
+def _holds(before: LogState | None, event: Evidence | Rows) -> bool:
+    """Whether there is a passage or the result of a statement, in `event` or before it."""
+    found = [*(before.events if before else ()), event]
+    passages = any(one.passages for one in found if isinstance(one, Evidence))
+    return passages or any(one.statement for one in found if isinstance(one, Rows) and one.problem is None)
 
 
 def _both(before: LogState | None, event: Evidence | Rows) -> bool:

@@ -18,7 +18,10 @@ class LogPosition(BaseModel):
 
 
 class EvidenceJob(BaseModel):
-    """Gather evidence of one kind; `joined` means that the answer waits for the other kind as well."""
+    """Gather evidence of one kind; `joined` means that the answer waits for the other kind as well.
+
+    With `evidence_only` nothing is generated: the answer ends when its evidence is there.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,6 +30,7 @@ class EvidenceJob(BaseModel):
     top_k: int = 5
     model: Name = "default"
     joined: bool = False
+    evidence_only: bool = False
     position: LogPosition
 
 

@@ -49,3 +49,6 @@ class Query(BaseModel):
     model: Name = Field(default="default", description="which generation queue serves it")
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
     max_tokens: Annotated[int, Field(ge=1, le=8_192)] = 384
+    evidence_only: bool = Field(
+        default=False, description="end the answer, with no text, when its passages or rows are there"
+    )

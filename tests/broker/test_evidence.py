@@ -14,7 +14,7 @@ from bus.envelope import Envelope, now_ms
 from bus.evidence import give_up_evidence, join_evidence, standing_evidence
 from bus.testing import eventually
 from bus.topology import GENERATE
-from contracts import Accepted, Evidence, EvidenceJob, Query, Rows, encode
+from contracts import Accepted, Done, Evidence, EvidenceJob, Query, Rows, encode
 from contracts.errors import AnswerEnded, DependencyUnavailable
 
 ENVELOPE = Envelope(deadline=now_ms() + 60_000)
@@ -49,6 +49,20 @@ async def test_the_later_of_two_branches_publishes_the_generation_job(bus: Bus) 
     await join(bus, job, Evidence())
 
     assert await generation_jobs(bus) == 1
+
+
+@pytest.mark.parametrize(("statement", "answered"), [("SELECT 1", True), (None, False)])
+async def test_an_answer_that_is_only_evidence_ends_with_it(
+    bus: Bus, statement: str | None, answered: bool
+) -> None:
+    job = (await job_of(bus, joined=True)).model_copy(update={"evidence_only": True})
+    await join(bus, job, Rows(statement=statement))
+    await join(bus, job, Evidence())
+
+    done = (await read_log(bus, "acme", "q1")).terminal
+    assert isinstance(done, Done)
+    assert (done.text, done.answered) == ("", answered)
+    assert await generation_jobs(bus) == 0
 
 
 async def test_branches_that_finish_together_publish_one_generation_job(bus: Bus) -> None:

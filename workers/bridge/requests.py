@@ -32,6 +32,7 @@ class AskRequest(BaseModel):
     model: Name = "default"
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
     max_tokens: Annotated[int, Field(ge=1, le=8_192)] = 384
+    evidence_only: bool = Field(default=False, description="passages or rows, and no text")
     deadline_s: Annotated[float, Field(gt=0)] | None = None
     stream: bool | None = Field(default=None, description="server-sent events; by default as Accept says")
 
@@ -44,6 +45,7 @@ class AskRequest(BaseModel):
             model=self.model,
             top_k=self.top_k,
             max_tokens=self.max_tokens,
+            evidence_only=self.evidence_only,
         )
 
 

@@ -114,6 +114,7 @@ async def _hand_on(bus: Bus, delivery: Delivery[Query], routed: Routed, writer: 
         top_k=query.top_k,
         model=query.model,
         joined=routed.route is Route.BOTH,
+        evidence_only=query.evidence_only,
         position=writer.position,
     )
     tenant, lane = delivery.tenant, delivery.lane
