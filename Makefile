@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
+PHOENIX_VENV := .venv-phoenix
+PHOENIX := $(PHOENIX_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench lock clean
+.PHONY: help demo up test check bench phoenix lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 10
@@ -58,10 +60,20 @@ bench: $(DEV)  ## measure speed and memory: docs/performance.md
 	else echo "no folder $(DATA): ingest and search are not measured (make bench DATA=folder)"; fi; \
 	exit $$status
 
+# An environment of its own: 160 packages that nothing else here needs, and none of them shall choose ours.
+# Compiled here, or the first start would take most of a minute for it.
+$(PHOENIX): requirements/phoenix.txt | $(VENV)/bin/uv
+	$(PYTHON) -m venv --without-pip $(PHOENIX_VENV)
+	$(BIN)/uv pip install --quiet --python $(PHOENIX_VENV)/bin/python --no-deps --require-hashes -r requirements/phoenix.txt
+	$(PHOENIX_VENV)/bin/python -m phoenix.server.main --help > /dev/null
+	@touch $@
+
+phoenix: $(PHOENIX)  ## install Phoenix (625 MB) for `askfleet up --phoenix`
+
 lock: | $(VENV)/bin/uv  ## resolve requirements/*.in again into pinned, hashed files
-	cd requirements && for name in uv runtime dev; do \
+	cd requirements && for name in uv runtime dev phoenix; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make lock' --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
 
 clean:  ## remove the environment and the local state
-	rm -rf $(VENV) .askfleet
+	rm -rf $(VENV) $(PHOENIX_VENV) .askfleet
