@@ -20,14 +20,23 @@ def sql(
     data: Data = None,
     json: Json = False,
     only: Annotated[list[str] | None, typer.Option(help="Name of a database; may be given again.")] = None,
+    engine_url: Annotated[
+        str,
+        typer.Option(help="OpenAI-compatible server that writes SQL too; key: AF_SQL_ENGINE_API_KEY."),
+    ] = "",
+    model: Annotated[str, typer.Option(help="The model at that server; default: the first it serves.")] = "",
+    candidates: Annotated[int, typer.Option(min=1, max=9, help="Its statements for one question.")] = 3,
 ) -> None:
     """Questions over databases: the rows of our statement beside those of the gold statement.
 
     askfleet eval sql --data databases --json
+
+    askfleet eval sql --engine-url http://127.0.0.1:8000/v1 --model NAME
     """
     from evals.sql import main
 
-    _run(main, data, json, *(["--only", *only] if only else []))
+    engine = ["--engine-url", engine_url, "--model", model, "--candidates", str(candidates)]
+    _run(main, data, json, *(engine if engine_url else []), *(["--only", *only] if only else []))
 
 
 @evaluations.command()

@@ -1,6 +1,6 @@
 """Accuracy of questions over databases: run what the SQL worker makes of them, compare with the gold rows.
 
-    python -m evals.sql [--data FOLDER] [--only DATABASE ...] [--json]
+    python -m evals.sql [--data FOLDER] [--only DATABASE ...] [--json] [--engine-url URL --model NAME]
 
 Each database is created from its `schema.sql` and `data.sql` in an embedded PostgreSQL; the questions marked
 `trusted` are asked. An answer counts when its rows equal those of a gold statement that runs beside it: as
@@ -28,7 +28,10 @@ from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.model import SemanticModel
 from workers.router.measures import wilson
 from workers.sql.agent import answer
+from workers.sql.candidates import Engine
+from workers.sql.completion import open_completion
 from workers.sql.database import Database, create_reader_role
+from workers.sql.settings import SqlSettings
 
 DEFAULT_DATA = Path("../shared/data/dev/text2sql")
 _READER, _PASSWORD = "askfleet_reader", "reader"
@@ -45,10 +48,20 @@ class Question(BaseModel):
     gold_sqls: tuple[str, ...] = ()
     trusted: bool = True
     ordered: bool = False
+    instructions: str = ""
+    """What the question's terms mean, for those that come with their definitions."""
 
     @property
     def accepted(self) -> tuple[str, ...]:
         return self.gold_sqls or (self.gold_sql,)
+
+
+@dataclass(frozen=True)
+class Author:
+    """The language model beside the planner, if one is measured."""
+
+    engine: Engine | None
+    candidates: int
 
 
 @dataclass(frozen=True)
@@ -64,8 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="a folder with one for each database")
     parser.add_argument("--only", nargs="*", help="names of databases to ask")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--engine-url", default="", help="an OpenAI-compatible server, with /v1")
+    parser.add_argument("--model", default="", help="the model at that server")
+    parser.add_argument("--candidates", type=int, default=3, help="statements of the model per question")
     options = parser.parse_args(arguments)
-    outcomes = asyncio.run(evaluate(options.data, only=options.only))
+    engine = _engine_settings(options.engine_url, options.model, options.candidates)
+    outcomes = asyncio.run(evaluate(options.data, only=options.only, engine=engine))
     if options.json:
         print(json.dumps(summary(outcomes)))
         return
@@ -84,17 +101,47 @@ def _folders(data: Path, only: Sequence[str] | None) -> list[Path]:
     return folders
 
 
-async def evaluate(data: Path, *, only: Sequence[str] | None = None) -> list[Outcome]:
+def _engine_settings(url: str, model: str, candidates: int) -> SqlSettings:
+    """Its key is AF_SQL_ENGINE_API_KEY: on the command line it would show in the list of processes."""
+    if not url:
+        return SqlSettings(sql_engine="none")
+    return SqlSettings(
+        sql_engine="openai",
+        sql_engine_url=url,
+        sql_engine_model=model,
+        sql_engine_candidates=candidates,
+        sql_engine_timeout_s=120,
+    )
+
+
+async def evaluate(
+    data: Path, *, only: Sequence[str] | None = None, engine: SqlSettings | None = None
+) -> list[Outcome]:
+    """
+    Args:
+        engine: settings of the language model that writes SQL too; without one, the planner is measured.
+    """
     folders = _folders(data, only)
+    settings = engine or SqlSettings(sql_engine="none")
+    completion = await open_completion(settings)
+    author = Author(completion, settings.sql_engine_candidates)
+    try:
+        return await _evaluate_all(folders, author)
+    finally:
+        if completion is not None:
+            await completion.close()
+
+
+async def _evaluate_all(folders: Sequence[Path], author: Author) -> list[Outcome]:
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="askfleet-evals-") as scratch:
         async with PostgresServer(Path(scratch) / "postgres", options={"fsync": "off"}) as server:
             for folder in folders:
-                outcomes += await _evaluate_one(server, folder)
+                outcomes += await _evaluate_one(server, folder, author)
     return outcomes
 
 
-async def _evaluate_one(server: PostgresServer, folder: Path) -> list[Outcome]:
+async def _evaluate_one(server: PostgresServer, folder: Path, author: Author) -> list[Outcome]:
     owner = await server.create_database(folder.name)
     model = await _load(owner, folder)
     schemas = sorted({entity.schema for entity in model.entities})
@@ -103,7 +150,7 @@ async def _evaluate_one(server: PostgresServer, folder: Path) -> list[Outcome]:
     database = await Database.connect(dsn, pool_size=2)
     index = SchemaIndex(model)
     try:
-        return [await _ask(database, index, folder.name, question) for question in _questions(folder)]
+        return [await _ask(database, index, folder.name, question, author) for question in _questions(folder)]
     finally:
         await database.close()
 
@@ -130,8 +177,18 @@ def _questions(folder: Path) -> Iterable[Question]:
     return (question for question in questions if question.trusted)
 
 
-async def _ask(database: Database, index: SchemaIndex, name: str, question: Question) -> Outcome:
-    rows = await answer(question.question, database=database, index=index, row_limit=_ROW_LIMIT)
+async def _ask(
+    database: Database, index: SchemaIndex, name: str, question: Question, author: Author
+) -> Outcome:
+    rows = await answer(
+        question.question,
+        database=database,
+        index=index,
+        engine=author.engine,
+        row_limit=_ROW_LIMIT,
+        candidates=author.candidates,
+        notes=question.instructions,
+    )
     correct = rows.statement is not None and await _is_accepted(database, question, rows.rows)
     return Outcome(name, question, rows, correct)
 

@@ -5,7 +5,6 @@ distinct values of at most `scan_rows` rows, each under a statement timeout. A c
 read in time simply has none.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from workers.catalogue.definitions import find_definitions, find_labels, find_synonyms, find_unit
 from workers.catalogue.implied import implied_joins, inferred_key
-from workers.catalogue.model import Column, Entity, Join, Kind, Role, SemanticModel
+from workers.catalogue.model import Column, Entity, Formula, Join, Kind, Role, SemanticModel
 from workers.catalogue.words import split_identifier, stem
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ order by c.conrelid, c.conname"""
 
 _SECRET = frozenset({"password", "passwd", "pwd", "secret", "token", "hash", "salt", "apikey", "credential"})
 _DISPLAY_WORDS = ("name", "title", "label", "subject", "username")
-_UNIT = re.compile(r"\b(?:in|unit:?)\s+([a-z%$]+)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,17 @@ async def introspect(
     entities = [_with_key_roles(entity, foreign) for entity in entities]
     joins = (*foreign, *implied_joins(entities, foreign))
     sampled = await _sample(database, entities, limits or SamplingLimits())
-    return SemanticModel(entities=tuple(sampled), joins=joins)
+    return SemanticModel(entities=tuple(sampled), joins=joins, formulas=tuple(_formulas(sampled)))
+
+
+def _formulas(entities: Iterable[Entity]) -> Iterable[Formula]:
+    """Terms that the comments on tables and columns define; the first definition of a name counts."""
+    found: dict[str, Formula] = {}
+    for entity in entities:
+        for text in (entity.description, *(column.description for column in entity.visible)):
+            for formula in find_definitions(text, table=entity.key):
+                found.setdefault(formula.name.lower(), formula)
+    return found.values()
 
 
 def _guessed_key(
@@ -134,13 +143,14 @@ def _column(record: asyncpg.Record) -> Column:
     kind = _kind(record["type"], record["category"])
     description = record["description"] or ""
     words = split_identifier(record["name"])
-    unit = _UNIT.search(description) if kind == "number" else None
     return Column(
         name=record["name"],
         kind=kind,
         role=_role(kind, words),
         description=description,
-        unit=unit.group(1) if unit else "",
+        unit=find_unit(record["name"], description, kind),
+        synonyms=find_synonyms(record["name"], description),
+        labels=find_labels(description) if kind in ("text", "number") else {},
         hidden=bool(_SECRET & set(words)) or words[-2:] == ("api", "key"),
     )
 

@@ -4,7 +4,9 @@ The index is built once for a model; linking a question is a few hundred diction
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from workers.catalogue.model import Column, Entity, SemanticModel
@@ -106,6 +108,24 @@ class SchemaIndex:
         for key in self._names:
             if len(key) >= _MIN_TYPO_CHARS:
                 self._by_length[len(key), key[0]].append(key)
+
+    def with_columns(self, columns: Iterable[tuple[str, Column]]) -> "SchemaIndex":
+        """The same index with more columns, by entity key: what they are called means nothing else in it."""
+        more = list(columns)
+        index = copy(self)
+        index.model = replace(
+            self.model,
+            entities=tuple(
+                replace(entity, columns=(*entity.columns, *(c for key, c in more if key == entity.key)))
+                for entity in self.model.entities
+            ),
+        )
+        index._names = dict(self._names)
+        for key, column in more:
+            for name in (column.name, *column.synonyms):
+                target = Target("column", key, column.name, None, 1.0)
+                index._names[key_of(split_identifier(name))] = (target,)
+        return index
 
     def phrase(self, words: list[str] | tuple[str, ...]) -> tuple[Target, ...]:
         """Entities and columns that a phrase names exactly, up to plural and word boundaries."""

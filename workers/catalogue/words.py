@@ -23,7 +23,10 @@ _SHORT_FORMS = """
     org:organization avg:average cnt:count tel:phone cat:category prod:product acct:account
     txn:transaction tx:transaction crtd:created ts:timestamp loc:location lang:language img:image
     msg:message min:minimum max:maximum
-    fname:first_name lname:last_name"""
+    fname:first_name lname:last_name perc:percentage sal:salary ctry:country cntry:country mth:month
+    univ:university govt:government intl:international natl:national prev:previous lat:latitude
+    lng:longitude ref:reference seq:sequence tot:total pymt:payment pmt:payment mkt:market bal:balance
+    src:source dest:destination freq:frequency mfr:manufacturer wt:weight"""
 ABBREVIATIONS = {
     short: long.replace("_", " ") for short, _, long in (pair.partition(":") for pair in _SHORT_FORMS.split())
 }

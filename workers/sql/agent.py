@@ -10,6 +10,7 @@ from contracts.errors import (
     StatementRefused,
 )
 from contracts.event import Rows
+from workers.catalogue.definitions import find_definitions
 from workers.catalogue.linking import SchemaIndex
 from workers.sql.candidates import Candidate, Engine, model_candidate
 from workers.sql.database import Database
@@ -17,7 +18,8 @@ from workers.sql.doubts import doubt_about
 from workers.sql.failures import StatementFailed, StatementTimeout
 from workers.sql.guard import guard
 from workers.sql.intent import refusal
-from workers.sql.planner import NoProposal, Planner
+from workers.sql.proposal import NoProposal
+from workers.sql.terms import plan
 from workers.sql.verified import verified_candidate
 from workers.sql.votes import Attempt, Failed, Tried, elected, rows_of, same_rows
 
@@ -36,17 +38,19 @@ async def answer(
     tenant: str = "",
     row_limit: int = DEFAULT_ROW_LIMIT,
     candidates: int = DEFAULT_CANDIDATES,
+    notes: str = "",
 ) -> Rows:
     """Rows with the statement that made them, or `statement` None and the reason.
 
     Args:
+        notes: what the words of the question mean, beside the semantic model: `ASP = average sale price`.
         candidates: statements that the language model may write; they and the planner's vote.
 
     Raises:
         DependencyUnavailable: the database does not answer, or the language model where only it could help.
         SchemaChanged: the semantic model names a table or column that is gone.
     """
-    asking = _Asking(database, index, tenant, row_limit)
+    asking = _Asking(database, index, notes, tenant=tenant, row_limit=row_limit)
     started = time.perf_counter()
     rows = await asking.answer(question, engine, candidates)
     return rows.model_copy(update={"took_ms": round((time.perf_counter() - started) * 1_000, 2)})
@@ -59,9 +63,12 @@ def _agree(one: Attempt, other: Attempt | None) -> bool:
 class _Asking:
     """What stays the same over the candidates of one question."""
 
-    def __init__(self, database: Database, index: SchemaIndex, tenant: str, row_limit: int) -> None:
-        self._database, self._index = database, index
+    def __init__(
+        self, database: Database, index: SchemaIndex, notes: str, *, tenant: str, row_limit: int
+    ) -> None:
+        self._database, self._index, self._notes = database, index, notes
         self._tenant, self._row_limit = tenant, row_limit
+        self._formulas = find_definitions(notes)
 
     async def answer(self, question: str, engine: Engine | None, candidates: int) -> Rows:
         verified = verified_candidate(question, self._index)
@@ -81,7 +88,7 @@ class _Asking:
 
     async def _plan(self, question: str) -> tuple[Attempt | None, str]:
         """What the planner's statement comes to, and what speaks against it."""
-        proposal = Planner(self._index.model, self._index).plan(question)
+        proposal = plan(question, self._index, self._formulas)
         if isinstance(proposal, NoProposal):
             return None, proposal.reason
         note = doubt_about(question, self._index, proposal.unexplained)
@@ -114,20 +121,22 @@ class _Asking:
             return [first]
         others = await asyncio.gather(
             *(
-                model_candidate(question, self._index, engine, temperature=_VARIETY)
+                model_candidate(question, self._index, engine, notes=self._notes, temperature=_VARIETY)
                 for _ in range(candidates - 1)
             )
         )
         return [first, *[await self._try(other) for other in others if other is not None]]
 
     async def _first(self, question: str, engine: Engine) -> Attempt | None:
-        candidate = await model_candidate(question, self._index, engine)
+        candidate = await model_candidate(question, self._index, engine, notes=self._notes)
         if candidate is None:
             return None
         tried = await self._try(candidate)
         if isinstance(tried, Tried):
             return tried
-        repaired = await model_candidate(question, self._index, engine, failed=(candidate.sql, tried.reason))
+        repaired = await model_candidate(
+            question, self._index, engine, notes=self._notes, failed=(candidate.sql, tried.reason)
+        )
         return tried if repaired is None else await self._try(repaired)
 
     async def _try(self, candidate: Candidate) -> Attempt:

@@ -47,6 +47,7 @@ async def model_candidate(
     index: SchemaIndex,
     engine: Engine,
     *,
+    notes: str = "",
     failed: tuple[str, str] | None = None,
     temperature: float = 0.0,
 ) -> Candidate | None:
@@ -55,7 +56,7 @@ async def model_candidate(
     Args:
         failed: a statement of its and what the database said to it, for one repair.
     """
-    prompt = prompt_for(question, index, failed=failed)
+    prompt = prompt_for(question, index, notes=notes, failed=failed)
     text = await engine.complete(prompt, max_tokens=_MAX_STATEMENT_TOKENS, temperature=temperature)
     sql = extract_sql(text)
     return Candidate(sql, "model", sure=False) if sql else None
@@ -72,7 +73,9 @@ def extract_sql(text: str) -> str | None:
     return statement.split("\n\n", 1)[0].strip() or None
 
 
-def prompt_for(question: str, index: SchemaIndex, *, failed: tuple[str, str] | None = None) -> str:
+def prompt_for(
+    question: str, index: SchemaIndex, *, notes: str = "", failed: tuple[str, str] | None = None
+) -> str:
     """Schema of the tables in question, what terms mean, checked examples, the question.
 
     What stays the same over the questions of a database comes first.
@@ -88,6 +91,7 @@ def prompt_for(question: str, index: SchemaIndex, *, failed: tuple[str, str] | N
         *(_meaning(formula) for formula in model.formulas if not formula.hidden),
         *(f"-- {value!r} is a value of {column}" for column, value in _values_in(question, index, shown)),
         *(f"Question: {q.question}\nSQL: {q.sql}" for q in similar_examples(question, model)),
+        *([f"Note: {notes}"] if notes else []),
         "",
     ]
     if failed is not None:
