@@ -18,6 +18,14 @@ from contracts.errors import Misconfigured
 TRAINING_SCALE = 0.2
 """Of the questions that `askfleet router train` makes up: enough for one tenant, in a fifth of the time."""
 
+SAMPLE_QUESTIONS = (
+    "How many tickets are there by status?",
+    "What happens when a worker dies in the middle of an answer?",
+    "How many tickets are open?",
+    "How many agents work in the Dublin office, and for how long is an answer kept on the stream?",
+)
+"""What the page offers: the database with a chart, the documentation, both."""
+
 SEMANTIC_MODEL = Path(str(files("askfleet.sample").joinpath("semantic_model.yaml")))
 
 

@@ -15,6 +15,7 @@ from workers.embedding import EmbedderSettings
 from workers.engines import EngineSettings
 from workers.generation.settings import GenerationSettings
 from workers.ingest.settings import IngestSettings
+from workers.ops.settings import OpsSettings
 from workers.retrieval.settings import RetrievalSettings
 from workers.router.settings import RouterSettings
 from workers.shell.settings import WorkerSettings
@@ -53,6 +54,7 @@ SECTIONS = (
     Section("Every process on NATS", BusSettings),
     Section("All workers", WorkerSettings, BusSettings),
     Section("Bridge", BridgeSettings, WorkerSettings),
+    Section("Operator's page", OpsSettings, WorkerSettings),
     Section("Router", RouterSettings, WorkerSettings),
     Section("Retrieval", RetrievalSettings, WorkerSettings),
     Section("Ingest", IngestSettings, WorkerSettings),

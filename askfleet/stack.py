@@ -18,7 +18,7 @@ from askfleet.lock import StateLock
 from askfleet.ports import PortBook
 from askfleet.state import ProcessRecord, StackRecord, StateFolder
 from askfleet.supervisor import State, Status, Supervisor
-from askfleet.tenants import ensure_tenants, public_keys
+from askfleet.tenants import ensure_tenants, operator_key_digest, public_keys
 from askfleet.worker import worker_process
 from bus.connection import connect
 from bus.provision import provision
@@ -26,7 +26,7 @@ from contracts.errors import Misconfigured
 
 log = structlog.get_logger(__name__)
 
-WORKERS = ("router", "retrieval", "sql", "generation", "ingest", "bridge")
+WORKERS = ("router", "retrieval", "sql", "generation", "ingest", "bridge", "ops")
 FORMER_GRACE_S = 30.0
 
 
@@ -39,12 +39,14 @@ class StackOptions:
         bridge_port: of the first bridge; 0 keeps the former one, or takes a free one.
         sql_dsn: a PostgreSQL to ask instead of the embedded one; its role should hold SELECT only.
         semantic_model: what people call its tables and columns; else what AF_SEMANTIC_MODEL says.
+        sample_questions: what the page offers to begin with.
     """
 
     replicas: Mapping[str, int] = field(default_factory=dict)
     bridge_port: int = 0
     sql_dsn: str | None = None
     semantic_model: Path | None = None
+    sample_questions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.replicas) - set(WORKERS))
@@ -92,6 +94,7 @@ class Stack:
         self._milvus = MilvusServer(self.state.data("milvus"), self.state.log("milvus"), self._ports)
         self.database = Database(self.state.data("postgres"), port=self._ports.port("postgres"))
         self._bridge_ports: list[int] = []
+        self._ops_url = ""
         kinds = [kind for kind in WORKERS if self._replicas(kind)]
         self._fork_server = ForkServer(kinds, self.state.log("fork-server")) if kinds and can_fork() else None
 
@@ -113,6 +116,7 @@ class Stack:
         return StackRecord(
             pid=psutil.Process().pid,
             bridge_urls=tuple(f"http://127.0.0.1:{port}" for port in self._bridge_ports),
+            ops_url=self._ops_url,
             nats_url=self._nats.url,
             nats_monitor_url=self._nats.monitor_url,
             nats_keys=self.state.nats_keys.root,
@@ -167,6 +171,10 @@ class Stack:
         }
         if record.semantic_model is not None:
             addresses["AF_SEMANTIC_MODEL"] = str(record.semantic_model)
+        if kind == "ops":
+            addresses["AF_OPS_KEY_SHA256"] = operator_key_digest(self.state)
+        if kind == "bridge" and self.options.sample_questions:
+            addresses["AF_SAMPLE_QUESTIONS"] = "|".join(self.options.sample_questions)
         return addresses | self.state.nats_keys.environment(kind)
 
     def _workers(self) -> list[Child]:
@@ -185,6 +193,8 @@ class Stack:
         port = self._ports.port(name, wanted=self.options.bridge_port if is_door else 0)
         if kind == "bridge":
             self._bridge_ports.append(port)
+        if kind == "ops":
+            self._ops_url = f"http://127.0.0.1:{port}/ops"
         return worker_process(
             kind,
             name=name,

@@ -30,6 +30,7 @@ class StackRecord(BaseModel):
 
     pid: int
     bridge_urls: tuple[str, ...]
+    ops_url: str = ""
     nats_url: str
     nats_monitor_url: str
     nats_keys: Path
@@ -57,6 +58,7 @@ class StateFolder:
         self.ports = self.root / "ports.json"
         self.tenants = self.root / "tenants.yaml"
         self.keys = self.root / "keys.json"
+        self.operator_key = self.root / "operator-key"
         self.nats_keys = KeyFolder(self.root / "nats-keys")
         self._stack = self.root / "stack.json"
 

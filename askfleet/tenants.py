@@ -8,7 +8,7 @@ import yaml
 from askfleet.state import KeyRing, StateFolder, write_private
 from bus.keys import PublicKeys
 from bus.permissions import FLEET_ROLES
-from workers.shell.tenants import Tenants
+from workers.shell.tenants import Tenants, key_digest
 
 DEMO_TENANT = "demo"
 
@@ -21,6 +21,13 @@ def ensure_tenants(state: StateFolder) -> None:
     write_private(state.keys, KeyRing(keys={DEMO_TENANT: key}).model_dump_json(indent=2))
     entry = {"keys": [hashlib.sha256(key.encode()).hexdigest()], "dsn": None}
     write_private(state.tenants, yaml.safe_dump({"tenants": {DEMO_TENANT: entry}}, sort_keys=False))
+
+
+def operator_key_digest(state: StateFolder) -> str:
+    """SHA-256 of the key to the operator's page; makes the key unless there is one."""
+    if not state.operator_key.exists():
+        write_private(state.operator_key, f"af_op_{secrets.token_urlsafe(24)}\n")
+    return key_digest(state.operator_key.read_text().strip())
 
 
 def public_keys(state: StateFolder) -> PublicKeys:

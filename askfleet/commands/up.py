@@ -57,6 +57,7 @@ def up(
         bridge_port=port,
         sql_dsn=sql_dsn,
         semantic_model=content.SEMANTIC_MODEL if demo else None,
+        sample_questions=content.SAMPLE_QUESTIONS if demo else (),
     )
     asyncio.run(_up(StateFolder(state_dir), stack_options, _start_with_content if demo else Stack.start))
 
@@ -96,6 +97,8 @@ async def _start_with_content(stack: Stack) -> None:
 async def _run(stack: Stack, console: Console, start: Start) -> None:
     await start(stack)
     console.print(how_to_use(stack), highlight=False)
+    if console.is_terminal and (link := page_link(stack)):
+        console.print(f"[bold]open[/]     {link}\n", highlight=False, soft_wrap=True)
     await asyncio.Event().wait()
 
 
@@ -103,13 +106,22 @@ def how_to_use(stack: Stack) -> str:
     state = stack.state
     default = state.root == options.STATE_DIR.absolute()
     folder = "" if default else f" --state-dir {_shown(state.root)}"
+    ops = f"\n[bold]operator[/] {stack.record.ops_url}  (key in {_shown(state.operator_key)})"
     return (
-        f"\n[bold]bridge[/]  {stack.record.bridge_urls[0]}  (API at /docs)"
-        f'\n[bold]ask[/]     askfleet ask{folder} "What can I ask?"'
-        f"\n[bold]keys[/]    {_shown(state.keys)}"
-        f"\n[bold]logs[/]    {_shown(state.log('*'))}"
+        f"\n[bold]page[/]     {stack.record.bridge_urls[0]}/  (API at /docs; key in {_shown(state.keys)})"
+        f"{ops if stack.record.ops_url else ''}"
+        f'\n[bold]ask[/]      askfleet ask{folder} "What can I ask?"'
+        f"\n[bold]logs[/]     {_shown(state.log('*'))}"
         "\nCtrl-C stops everything.\n"
     )
+
+
+def page_link(stack: Stack) -> str:
+    """The page with the demo tenant's key behind `#`, which no browser sends; empty where no key is kept."""
+    try:
+        return f"{stack.record.bridge_urls[0]}/#key={stack.state.key(options.TENANT)}"
+    except (Misconfigured, IndexError):
+        return ""
 
 
 def _shown(path: Path) -> str:

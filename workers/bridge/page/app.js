@@ -43,7 +43,7 @@ async function enter(key) {
   }
   page.key = key;
   page.history = new History(key);
-  byId("key").textContent = `Key: ${page.session.tenant}`;
+  byId("key").replaceChildren(h("span", { class: "wide" }, "Key: "), page.session.tenant);
   byId("key").setAttribute("aria-label", `Key of ${page.session.tenant}. Change`);
   fillModels(page.session.models);
   const open = page.history.find(openConversation.read());
@@ -188,6 +188,9 @@ async function follow(turn) {
       fold(turn, event);
       heard(turn, event);
       view.soon();
+    },
+    onTrace: (link) => {
+      turn.trace = link;
     },
     onState: (state) => {
       turn.trouble = state === "lost" ? { title: "The connection is lost", detail: "The answer goes on; this page comes back to it by itself." } : null;

@@ -2,6 +2,8 @@
 
 import { copyText, count, h, svg } from "./dom.js";
 
+// In units of the drawing, which are pixels where it has its full width: letters stay readable on a phone.
+const width = () => Math.min(700, Math.max(320, innerWidth - 40));
 const SHOWN_ROWS = 20;
 const MOST_BARS = 24;
 const MOST_POINTS = 400;
@@ -107,37 +109,40 @@ function summary(points, name) {
 
 function bars(points, name) {
   const step = 26;
-  const left = Math.min(220, 20 + 7 * Math.max(...points.map(({ label }) => Math.min(label.length, 28))));
+  const longest = Math.floor(width() * 0.04);
+  const right = width() - 80;
+  const left = Math.min(width() * 0.32, 20 + 7 * Math.max(...points.map(({ label }) => Math.min(label.length, longest))));
   const low = Math.min(0, ...points.map(({ value }) => value));
   const span = Math.max(0, ...points.map(({ value }) => value)) - low || 1;
-  const x = (value) => left + ((value - low) / span) * (620 - left);
+  const x = (value) => left + ((value - low) / span) * (right - left);
   const drawn = points.flatMap(({ label, value }, at) => {
     const y = at * step + 4;
     const from = Math.min(x(0), x(value));
     return [
-      svg("text", { x: left - 10, y: y + 13, "text-anchor": "end" }, label.length > 28 ? `${label.slice(0, 27)}…` : label),
+      svg("text", { x: left - 10, y: y + 13, "text-anchor": "end" }, label.length > longest ? `${label.slice(0, longest - 1)}…` : label),
       svg("rect", { class: "mark", x: from, y, width: Math.max(1.5, Math.abs(x(value) - x(0))), height: 18, rx: 3 }),
       svg("text", { class: "value", x: Math.max(x(value), x(0)) + 8, y: y + 13 }, format(value)),
     ];
   });
-  return svg("svg", { viewBox: `0 0 700 ${points.length * step + 4}`, role: "img", "aria-label": summary(points, name) }, drawn);
+  return svg("svg", { viewBox: `0 0 ${width()} ${points.length * step + 4}`, role: "img", "aria-label": summary(points, name) }, drawn);
 }
 
 function line(unordered, name) {
   const points = [...unordered].sort((a, b) => (a.label < b.label ? -1 : 1));
   const low = Math.min(0, ...points.map(({ value }) => value));
   const high = Math.max(...points.map(({ value }) => value));
-  const x = (at) => 56 + (at / (points.length - 1)) * 624;
+  const right = width() - 20;
+  const x = (at) => 56 + (at / (points.length - 1)) * (right - 56);
   const y = (value) => 12 + (1 - (value - low) / (high - low || 1)) * 160;
   const ends = [points[0], points.at(-1)].map(({ label }) => label.slice(0, 10));
   return svg(
-    "svg", { viewBox: "0 0 700 204", role: "img", "aria-label": summary(points, name) },
-    svg("line", { class: "axis", x1: 56, x2: 680, y1: y(low), y2: y(low) }),
-    svg("line", { class: "axis", x1: 56, x2: 680, y1: y(high), y2: y(high) }),
+    "svg", { viewBox: `0 0 ${width()} 204`, role: "img", "aria-label": summary(points, name) },
+    svg("line", { class: "axis", x1: 56, x2: right, y1: y(low), y2: y(low) }),
+    svg("line", { class: "axis", x1: 56, x2: right, y1: y(high), y2: y(high) }),
     svg("text", { x: 48, y: y(high) + 4, "text-anchor": "end" }, format(high)),
     svg("text", { x: 48, y: y(low) + 4, "text-anchor": "end" }, format(low)),
     svg("polyline", { class: "stroke", points: points.map(({ value }, at) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(" ") }),
     svg("text", { x: 56, y: 194 }, ends[0]),
-    svg("text", { x: 680, y: 194, "text-anchor": "end" }, ends[1]),
+    svg("text", { x: right, y: 194, "text-anchor": "end" }, ends[1]),
   );
 }

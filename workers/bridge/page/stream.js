@@ -47,8 +47,8 @@ async function troubleOf(response) {
 
 // Follows one answer to its terminal event. `onEvent(event)` gets each event once and in order.
 export class AnswerStream {
-  constructor({ key, id, body = null, last = 0, onEvent, onState }) {
-    Object.assign(this, { key, id, body, last, onEvent, onState, ended: false });
+  constructor({ key, id, body = null, last = 0, onEvent, onState, onTrace }) {
+    Object.assign(this, { key, id, body, last, onEvent, onState, onTrace, ended: false });
     this.aborter = new AbortController();
   }
 
@@ -82,6 +82,8 @@ export class AnswerStream {
       const response = await this.open(watch.signal);
       this.body = null;
       this.onState("open");
+      const trace = response.headers.get("af-trace-link");
+      if (trace) this.onTrace(trace);
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       let rest = "";
       for (;;) {

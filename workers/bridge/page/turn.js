@@ -1,6 +1,6 @@
 // One question and its answer: the events folded into plain values, and their view.
 
-import { copyText, h, seconds } from "./dom.js";
+import { copyText, h, linkOrText, seconds } from "./dom.js";
 import { feedbackView } from "./feedback.js";
 import { draw, hasTable } from "./markdown.js";
 import { rowsView } from "./rows.js";
@@ -108,9 +108,17 @@ export class TurnView {
     const bar = h("div", { class: "deeds" }, turn.text ? copy : null, again);
     if (turn.status !== "done") return bar;
     const { thumbs, remark } = feedbackView(turn, deeds);
+    if (turn.trace) bar.append(traceLink(turn.trace));
     bar.append(...thumbs);
     return h("div", {}, bar, remark);
   }
+}
+
+function traceLink(address) {
+  const link = linkOrText(address);
+  link.className = "trace";
+  link.textContent = "Trace";
+  return link;
 }
 
 function some(view) {

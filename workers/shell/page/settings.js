@@ -1,5 +1,7 @@
 // What the browser keeps: the key for this tab, or on request for this device; light or dark.
 
+import { h } from "./dom.js";
+
 const THEMES = ["auto", "light", "dark"];
 
 export class KeyPlace {
@@ -27,7 +29,8 @@ export function themeButton(button) {
   const show = (theme) => {
     if (theme === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
-    button.textContent = `Theme: ${theme}`;
+    button.replaceChildren(h("span", { class: "wide" }, "Theme: "), theme);
+    button.setAttribute("aria-label", `Theme: ${theme}. Change`);
   };
   let theme = localStorage.getItem("askfleet.theme") || "auto";
   show(theme);
