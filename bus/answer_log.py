@@ -172,6 +172,7 @@ class AnswerWriter:
         raise DependencyUnavailable(f"NATS did not store an event on {self._subject}: {last!r}.") from last
 
     def _advance(self, sequence: int, event: Event) -> None:
+        self._bus.spans.wrote(event)
         if isinstance(event, Terminal):
             code = event.problem.code if isinstance(event, Failed) else ""
             self._bus.vitals.tell(Ended(self._key[0], event.type, code))

@@ -19,6 +19,7 @@ from bus.client import LeanClient
 from bus.denials import Denials
 from bus.security import security, who
 from bus.settings import BusSettings
+from bus.spans import NoSpans, Spans
 from bus.vitals import Vitals
 from contracts.errors import Misconfigured
 
@@ -36,6 +37,7 @@ class Bus:
     settings: BusSettings
     vitals: Vitals = field(default_factory=Vitals)
     denials: Denials = field(default_factory=Denials)
+    spans: Spans = field(default_factory=NoSpans)
 
     async def store(self, subject: str, body: bytes, headers: dict[str, str]) -> PubAck:
         """One JetStream publish, as nats-py does it; raises PermissionDenied when the server denies it."""
@@ -117,7 +119,7 @@ def open_broker(settings: BusSettings, *, name: str) -> Broker:
     return Broker(settings, name=name)
 
 
-async def bind(broker: Broker, settings: BusSettings) -> Bus:
+async def bind(broker: Broker, settings: BusSettings, *, spans: Spans | None = None) -> Bus:
     """Connect, or raise Misconfigured that names the address."""
     try:
         async with asyncio.timeout(settings.connect_timeout_s):
@@ -125,7 +127,7 @@ async def bind(broker: Broker, settings: BusSettings) -> Bus:
     except (TimeoutError, OSError, NatsError) as error:
         raise _unreachable(settings, broker.last_error or error) from error
     js = nc.jetstream(timeout=settings.publish_timeout_s)
-    return Bus(nc, js, settings, denials=broker.denials)
+    return Bus(nc, js, settings, denials=broker.denials, spans=spans or NoSpans())
 
 
 def _unreachable(settings: BusSettings, error: Exception) -> Misconfigured:
@@ -148,11 +150,11 @@ def _unreachable(settings: BusSettings, error: Exception) -> Misconfigured:
 
 
 @asynccontextmanager
-async def connect(settings: BusSettings, *, name: str) -> AsyncIterator[Bus]:
+async def connect(settings: BusSettings, *, name: str, spans: Spans | None = None) -> AsyncIterator[Bus]:
     """A connection for a command or a test; workers run in FastStream's app instead."""
     broker = open_broker(settings, name=name)
     try:
-        yield await bind(broker, settings)
+        yield await bind(broker, settings, spans=spans)
     finally:
         await broker.stop()
 

@@ -7,7 +7,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import structlog
@@ -18,11 +18,12 @@ from pydantic import BaseModel
 from bus import subjects
 from bus.attempts import note_hand_back, tried
 from bus.connection import Bus
-from bus.dead_letter import bury
-from bus.envelope import Envelope, now_ms
+from bus.dead_letter import bury, trace_id_of
+from bus.envelope import TRACE_PARENT, Envelope, now_ms
+from bus.spans import Arrival
 from bus.subjects import Lane
 from bus.vitals import Outcome, Settled
-from contracts import decode
+from contracts import EvidenceJob, GenerateJob, Query, decode
 from contracts.errors import (
     AnswerEnded,
     AskfleetError,
@@ -96,6 +97,10 @@ class Settler(Generic[T]):
         self._retrying = 0
 
     async def __call__(self, message: Msg) -> None:
+        with self._bus.spans.working(self._arrival(message)):
+            await self._settle_and_tell(message)
+
+    async def _settle_and_tell(self, message: Msg) -> None:
         heartbeat = _Heartbeat(message, self._bus)
         outcome, began = Outcome.LEFT, time.perf_counter()
         waited_s = (now_ms() - _sent_ms(message)) / 1000
@@ -110,6 +115,7 @@ class Settler(Generic[T]):
             log.warning("could not settle; it comes again", action="settle_failed", error=repr(error))
         finally:
             heartbeat.stop()
+            self._bus.spans.settled(outcome)
             attempt, worked_s = message.metadata.num_delivered, time.perf_counter() - began
             self._bus.vitals.tell(Settled(self._terms.stage, outcome, attempt, waited_s, worked_s))
 
@@ -132,6 +138,7 @@ class Settler(Generic[T]):
         try:
             envelope.check_deadline()
             body = decode(self._kind, message.data, schema=envelope.schema)
+            self._introduce(message, body, envelope)
             await self._work(_delivery(message, body, envelope))
         except AnswerEnded:
             await message.ack()
@@ -150,6 +157,7 @@ class Settler(Generic[T]):
 
     async def _on_error(self, message: Msg, refusal: Refusal) -> Outcome:
         error, attempt, stage = refusal.error, message.metadata.num_delivered, self._terms.stage
+        self._bus.spans.failed(error)
         if isinstance(error, TransientError) and not await self._spent(message, with_this=True):
             delay_s = retry_delay_s(attempt)
             log.warning(
@@ -184,10 +192,33 @@ class Settler(Generic[T]):
         except (NatsError, OSError, AskfleetError) as error:
             log.warning("could not hand back; it comes again", action="nak_failed", error=repr(error))
 
+    def _introduce(self, message: Msg, body: T, envelope: Envelope) -> None:
+        """Each message is worked on in a task of its own, so what is bound here is on its log lines only."""
+        named = {"query_id": _query_id(body), "trace_id": trace_id_of(envelope.trace_parent)}
+        structlog.contextvars.bind_contextvars(**{key: value for key, value in named.items() if value})
+        self._bus.spans.received(subjects.tenant_of(message.subject), body)
+
+    def _arrival(self, message: Msg) -> Arrival:
+        found = message.metadata
+        arrival = Arrival(
+            self._terms.stage,
+            found.stream,
+            found.sequence.stream,
+            found.num_delivered,
+            _sent_ms(message),
+            (message.headers or {}).get(TRACE_PARENT, ""),
+        )
+        own = "" if arrival.trace_parent else self._bus.spans.own_trace_parent(arrival)
+        return replace(arrival, trace_parent=own) if own else arrival
+
     def _envelope(self, message: Msg) -> Envelope:
-        return Envelope.read(
+        envelope = Envelope.read(
             message.headers, sent_ms=_sent_ms(message), default_deadline_s=self._terms.default_deadline_s
         )
+        if envelope.trace_parent:
+            return envelope
+        own = self._arrival(message).trace_parent
+        return replace(envelope, trace_parent=own) if own else envelope
 
     def _refusal(self, message: Msg, error: AskfleetError) -> Refusal:
         tenant, lane = subjects.tenant_of(message.subject), subjects.lane_of(message.subject)
@@ -213,6 +244,15 @@ def _delivery(message: Msg, body: T, envelope: Envelope) -> Delivery[T]:
         (now_ms() - _sent_ms(message)) / 1000,
         subjects.lane_of(message.subject),
     )
+
+
+def _query_id(body: BaseModel) -> str:
+    match body:
+        case Query():
+            return body.id
+        case EvidenceJob() | GenerateJob():
+            return body.query_id
+    return ""
 
 
 def _sent_ms(message: Msg) -> int:

@@ -114,7 +114,7 @@ def zendesk(
 
 
 def _cleaning(no_mask: list[str] | None, *, signatures: bool, quotes: bool, public_only: bool) -> "Cleaning":
-    from askfleet.sources.masking import RULES
+    from workers.shell.masking import RULES
     from askfleet.sources.rendering import Cleaning
 
     off = set(no_mask or ())

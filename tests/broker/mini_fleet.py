@@ -21,6 +21,7 @@ from bus.delivery import Delivery
 from bus.envelope import now_ms
 from bus.evidence import give_up_evidence, join_evidence, standing_evidence
 from bus.settings import BusSettings
+from bus.spans import Spans
 from bus.stage import run_stage
 from bus.testing import eventually
 from bus.topology import RETRIEVE, SQL
@@ -88,6 +89,8 @@ class MiniFleet:
     journal: Path
     pace: Pace = Pace()
     database_s: float = 0.0
+    spans: Spans | None = None
+    trace_link: str = ""
     port: int = 0
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
     _asked: int = 0
@@ -116,7 +119,7 @@ class MiniFleet:
         await self._open.enter_async_context(make_generation(settings)(bus or await self._connect()))
 
     async def start_bridge(self) -> None:
-        settings = BridgeSettings(**self._shared())  # type: ignore[arg-type]
+        settings = BridgeSettings(**self._shared(), trace_link=self.trace_link)  # type: ignore[arg-type]
         self.port, _ = await self._open.enter_async_context(serve_bridge(await self._connect(), settings))
 
     async def start_evidence(self) -> None:
@@ -229,7 +232,7 @@ class MiniFleet:
 
     async def _connect(self, url: str = "") -> Bus:
         settings = self.bus.settings.model_copy(update={"nats_url": url} if url else {})
-        return await self._open.enter_async_context(connect(settings, name="mini"))
+        return await self._open.enter_async_context(connect(settings, name="mini", spans=self.spans))
 
     async def _request(
         self,

@@ -1,7 +1,7 @@
 import pytest
 
 from askfleet.sources.hypertext import html_markdown
-from askfleet.sources.masking import RULES, Rule, masked
+from workers.shell.masking import RULES, Rule, masked
 from askfleet.sources.records import Attachment, Body, Entry, Record, fact
 from askfleet.sources.rendering import Cleaning, rendered
 from askfleet.sources.replies import without_quotes, without_signature

@@ -15,10 +15,12 @@ from bus.feed import AnswerFeed
 from bus.feedback import give_feedback
 from bus.place import Place, find_places
 from bus.replay import Replay
+from bus.spans import Asked
 from bus.subjects import AnswerKey
 from contracts import Accepted, Feedback, Query
 from contracts.errors import AnswerNotFound
 from workers.bridge.settings import BridgeSettings
+from workers.bridge.tracing import watch
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +49,7 @@ class Held:
     ended_at: float = 0.0
     cancel_when_unread_s: float | None = None
     opening: "asyncio.Task[None] | None" = None
+    asked: Asked | None = None
 
 
 Begin = Callable[[Held], Awaitable[None]]
@@ -62,6 +65,7 @@ class Answers:
         self._held: dict[AnswerKey, Held] = {}
         self._resumes = bus.vitals.tally("resumes")
         self._reading = 0
+        self._watching: set[asyncio.Task[None]] = set()
         self._unread = asyncio.Event()
         self._unread.set()
         self.draining = False
@@ -188,16 +192,26 @@ class Answers:
                 return
         held.deadline = question.deadline
         tenant, _ = held.key
+        asked = self._bus.spans.asked(tenant, question.query, question.trace_parent)
         is_new = await publish_query(
             self._bus,
             tenant,
             question.query,
             deadline=question.deadline,
-            trace_parent=question.trace_parent,
+            trace_parent=asked.trace_parent,
         )
-        if not is_new:
+        if is_new:
+            self._watch(held, asked)
+        else:
             await held.feed.catch_up()
             held.deadline = _deadline_of(held) or held.deadline
+
+    def _watch(self, held: Held, asked: Asked) -> None:
+        held.asked = asked
+        if asked.recording:
+            task = asyncio.create_task(watch(asked, held.feed))
+            self._watching.add(task)
+            task.add_done_callback(self._watching.discard)
 
     async def _find(self, held: Held) -> None:
         await held.feed.catch_up()

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from bus.vitals import TurnedAway, Vitals
 from contracts import Feedback
 from contracts.errors import AnswerEnded, Draining, InvalidQuery, QueueFull, Refused
+from workers.bridge import tracing
 from workers.bridge.answers import Answers, Held, Question
 from workers.bridge.limits import Gate
 from workers.bridge.pressure import Pressure
@@ -68,7 +69,8 @@ class Door:
         except BaseException:
             release()
             raise
-        return Asked(held, {"af-query-id": question.query.id, **admission.headers})
+        traced = tracing.headers(held.asked, self.settings.trace_link)
+        return Asked(held, {"af-query-id": question.query.id, **traced, **admission.headers})
 
     def check_open(self) -> None:
         """Raises Draining."""

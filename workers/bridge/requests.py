@@ -92,8 +92,6 @@ def deadline_of(request: Request, wanted_s: float | None, settings: BridgeSettin
 
 
 def trace_parent_of(request: Request) -> str:
-    """The caller's W3C trace context, or a new one."""
+    """The caller's W3C trace context; empty where there is none that can be read."""
     given = request.headers.get("traceparent", "")
-    if TRACE_PARENT.match(given):
-        return given
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    return given if TRACE_PARENT.match(given) else ""

@@ -37,6 +37,9 @@ class BridgeSettings(WorkerSettings):
     key_concurrent: int = Field(
         default=0, ge=0, description="answers under way for a key that has no limit of its own; 0: any"
     )
+    trace_link: str = Field(
+        default="", description="address of a trace for people, with `{trace_id}` in it; told to who asks"
+    )
     bridge_replicas: int = Field(
         default=1, ge=1, description="bridges that share the load: each allows its part of the limits"
     )

@@ -126,17 +126,18 @@ class OpenAIEngine:
         body = json.dumps(_body(request, self.name, self._endpoint.continuation)).encode()
         self._in_flight += 1
         try:
-            async with self._free, self._open(body, request.request_id) as response:
+            async with self._free, self._open(body, request) as response:
                 async for piece in _pieces(response):
                     yield piece
         finally:
             self._in_flight -= 1
 
     @asynccontextmanager
-    async def _open(self, body: bytes, request_id: str) -> AsyncIterator[httpx.Response]:
-        headers = {"Content-Type": "application/json"}
-        if request_id:
-            headers["X-Request-Id"] = request_id
+    async def _open(self, body: bytes, asked: GenerationRequest) -> AsyncIterator[httpx.Response]:
+        found = {"X-Request-Id": asked.request_id, "traceparent": asked.trace_parent}
+        headers = {"Content-Type": "application/json"} | {
+            name: value for name, value in found.items() if value
+        }
         request = self._client.build_request("POST", "/chat/completions", content=body, headers=headers)
         with _as_unavailable(self._endpoint.url):
             async with aclosing(await self._send(request)) as response:

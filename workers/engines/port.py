@@ -21,7 +21,7 @@ class GenerationRequest:
 
     `prefix` is text of the answer that stands already: the engine goes on right behind it, and the pieces
     hold only what follows. `grammar` (GBNF) or `json_schema` (as JSON text), not both, constrain the output,
-    which then has no prefix.
+    which then has no prefix. `trace_parent` is what a server may carry on, so that its own spans join ours.
     """
 
     messages: tuple[Message, ...]
@@ -32,6 +32,7 @@ class GenerationRequest:
     prefix: str = ""
     grammar: str | None = None
     json_schema: str | None = None
+    trace_parent: str = ""
 
     def __post_init__(self) -> None:
         if self.prefix and (self.grammar or self.json_schema):

@@ -25,6 +25,8 @@ from workers.generation.answering import write_answer
 from workers.generation.settings import GenerationSettings
 from workers.shell.http import Ready
 from workers.shell.process import Open
+from workers.tracing.content import Content
+from workers.tracing.ports import traced_engine
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +44,8 @@ class Parts:
 def make(settings: GenerationSettings) -> Open:
     @asynccontextmanager
     async def open_generation(bus: Bus) -> AsyncIterator[Ready]:
-        engine = MeasuredEngine(await open_engine(settings.engine), bus.vitals)
+        opened = traced_engine(await open_engine(settings.engine), bus.spans, Content(settings.trace_content))
+        engine = MeasuredEngine(opened, bus.vitals)
         log.info("the engine is ready", action="engine_ready", engine=engine.name, slots=engine.slots)
         source = Source.of(
             GENERATE,

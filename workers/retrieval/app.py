@@ -17,7 +17,8 @@ from workers.retrieval.settings import RetrievalSettings
 from workers.shell.http import Ready
 from workers.shell.process import Open
 from workers.shell.waiting import once_there
-from workers.vectors import VectorSettings, VectorStore, open_store
+from workers.tracing.ports import traced_embedder, traced_store
+from workers.vectors import Searcher, VectorSettings, open_store
 
 
 def make(settings: RetrievalSettings) -> Open:
@@ -31,7 +32,7 @@ def make(settings: RetrievalSettings) -> Open:
             bus,
             source,
             EvidenceJob,
-            _work(bus, embedder, store),
+            _work(bus, traced_embedder(embedder, bus.spans), traced_store(store, bus.spans)),
             drain_grace_s=settings.drain_grace_s,
             give_up=give_up_evidence(bus, Evidence),
         ) as loop:
@@ -42,7 +43,7 @@ def make(settings: RetrievalSettings) -> Open:
     return open_retrieval
 
 
-def _work(bus: Bus, embedder: Embedder, store: VectorStore) -> Work[EvidenceJob]:
+def _work(bus: Bus, embedder: Embedder, store: Searcher) -> Work[EvidenceJob]:
     async def work(delivery: Delivery[EvidenceJob]) -> None:
         """May run twice: the search only reads, and its result is appended once."""
         job = delivery.body
@@ -54,7 +55,7 @@ def _work(bus: Bus, embedder: Embedder, store: VectorStore) -> Work[EvidenceJob]
     return work
 
 
-async def _search(job: EvidenceJob, tenant: str, embedder: Embedder, store: VectorStore) -> Evidence:
+async def _search(job: EvidenceJob, tenant: str, embedder: Embedder, store: Searcher) -> Evidence:
     started = time.perf_counter()
     passages = await retrieve(job.question, tenant=tenant, top_k=job.top_k, embedder=embedder, store=store)
     took_ms = (time.perf_counter() - started) * 1000

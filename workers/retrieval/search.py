@@ -2,11 +2,11 @@
 
 from contracts import Passage
 from workers.embedding.port import Embedder
-from workers.vectors.port import VectorStore
+from workers.vectors.port import Searcher
 
 
 async def retrieve(
-    question: str, *, tenant: str, top_k: int, embedder: Embedder, store: VectorStore
+    question: str, *, tenant: str, top_k: int, embedder: Embedder, store: Searcher
 ) -> list[Passage]:
     """The `top_k` best passages of the tenant, best first; none when nothing is indexed.
 

@@ -24,6 +24,8 @@ from workers.router import store as artefacts
 from workers.router.admission import admit
 from workers.router.catalogues import LiveCatalogues
 from workers.router.decision import Router
+from workers.router.evidence import Catalogue, features
+from workers.router.features import words
 from workers.router.handler import handle
 from workers.router.settings import RouterSettings
 from workers.shell.http import Ready
@@ -89,9 +91,16 @@ def _work(bus: Bus, current: Current, catalogues: LiveCatalogues, tenants: Tenan
         if routed is None:
             routed = await handle(query, tenant=tenant, router=current.router, catalogues=catalogues)
             await writer.append_once(routed)
+            if bus.spans.recording and query.route is None:
+                _note_features(bus, routed.question or query.question, catalogues.of(tenant))
         await _hand_on(bus, delivery, routed, writer)
 
     return work
+
+
+def _note_features(bus: Bus, question: str, catalogue: Catalogue) -> None:
+    numbers = features(words(question), catalogue)
+    bus.spans.note({f"askfleet.feature.{name}": round(number, 4) for name, number in numbers.items()})
 
 
 def _standing_route(before: LogState | None) -> Routed | None:

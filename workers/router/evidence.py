@@ -75,6 +75,11 @@ def gather(words: tuple[str, ...], catalogue: Catalogue) -> Evidence:
     return Evidence(words, links, coverage, (*schema, *documents, *shares, lead))
 
 
+def features(words: tuple[str, ...], catalogue: Catalogue) -> dict[str, float]:
+    """The numbers by name, for people who ask why."""
+    return dict(zip(EVIDENCE_NAMES, gather(words, catalogue).numbers, strict=True))
+
+
 def _schema_numbers(links: Links | None) -> tuple[float, ...]:
     if links is None:
         return (0.0,) * 9

@@ -20,6 +20,7 @@ from workers.shell.http import Ready, health_app, serve
 from workers.shell.logs import configure_logs
 from workers.shell.metrics import open_metrics
 from workers.shell.settings import WorkerSettings
+from workers.tracing.opening import open_spans
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +63,8 @@ async def _run(name: str, settings: WorkerSettings, open_worker: Open, *, probes
     identity = Identity(name, version=metadata.version("askfleet"))
 
     async def start() -> None:
-        bus = await bind(broker, settings)
+        spans = await stack.enter_async_context(open_spans(settings, worker=name))
+        bus = await bind(broker, settings, spans=spans)
         conditions: list[Ready] = []
 
         def ready() -> dict[str, bool]:

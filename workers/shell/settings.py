@@ -1,6 +1,7 @@
 """Settings that all workers share; each worker adds its own in `workers/<name>/settings.py`."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -20,5 +21,20 @@ class WorkerSettings(BusSettings):
     )
     drain_grace_s: float = Field(default=20.0, ge=0, description="after SIGTERM, time for work in hand")
     tenants_file: Path | None = Field(default=None, description="YAML of tenants, keys (SHA-256), databases")
+    trace_endpoint: str = Field(
+        default="", description="OTLP/HTTP collector, as `http://127.0.0.1:6006`; empty: no traces"
+    )
+    trace_content: Literal["full", "masked", "off"] = Field(
+        default="full",
+        description="of questions, evidence, prompts and answers in traces: full, masked (secrets, addresses "
+        "and numbers of people) or off",
+    )
+    trace_ratio: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="share of questions that are traced where the caller decides nothing",
+    )
+    trace_project: str = Field(default="askfleet", description="under which name Phoenix keeps the traces")
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: str = Field(default="json", pattern="^(json|console)$", description="json or console")

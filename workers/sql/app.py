@@ -46,7 +46,7 @@ def make(settings: SqlSettings) -> Open:
     @asynccontextmanager
     async def open_sql(bus: Bus) -> AsyncIterator[Ready]:
         databases = Databases(settings, Tenants.load(settings.tenants_file))
-        completion = await open_completion(settings)
+        completion = await open_completion(settings, bus.spans)
         refreshing = asyncio.create_task(databases.refresh_forever())
         limits = Limits(settings.row_limit, settings.sql_engine_candidates)
         source = Source.of(SQL, settings.concurrency, bulk_share=settings.bulk_share)
@@ -98,7 +98,7 @@ async def _handle(parts: Parts, job: EvidenceJob, tenant: str) -> Rows:
     return await handle(
         job,
         tenant=tenant,
-        database=connected.database,
+        database=connected.database.traced(parts.bus.spans),
         index=connected.index,
         engine=parts.completion,
         row_limit=parts.limits.rows,

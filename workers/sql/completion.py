@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 
+from bus.spans import NoSpans, Spans
 from contracts.errors import DependencyUnavailable
 from workers.engines import Engine, EngineSettings, GenerationRequest, Message, open_engine
 from workers.sql.settings import SqlSettings
+from workers.tracing.content import Content
+from workers.tracing.ports import traced_engine
 
 
 class Completion:
@@ -35,11 +38,12 @@ class Completion:
         await self._engine.close()
 
 
-async def open_completion(settings: SqlSettings) -> Completion | None:
+async def open_completion(settings: SqlSettings, spans: Spans | None = None) -> Completion | None:
     """None where no engine is configured: then the planner and the verified queries answer alone."""
     if settings.sql_engine == "none":
         return None
-    engine = await open_engine(engine_settings(settings))
+    opened = await open_engine(engine_settings(settings))
+    engine = traced_engine(opened, spans or NoSpans(), Content(settings.trace_content))
     return Completion(engine, timeout_s=settings.sql_engine_timeout_s)
 
 

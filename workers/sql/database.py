@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import asyncpg
 
+from bus.spans import Kind, NoSpans, Spans
 from contracts.errors import DependencyUnavailable, InvalidName, Misconfigured, SchemaChanged
 from contracts.event import Scalar
 from workers.catalogue.connection import RESET, ReaderConnection
@@ -96,16 +97,25 @@ class Database:
     Cancelling the task that awaits `query` cancels the statement in PostgreSQL as well.
     """
 
-    def __init__(self, pool: "Pool", *, statement_timeout_s: float, mark: str = "") -> None:
+    def __init__(
+        self, pool: "Pool", *, statement_timeout_s: float, mark: str = "", spans: Spans | None = None
+    ) -> None:
+        """Args: mark: what the server's list of sessions says; spans: told of each statement."""
         self._pool = pool
+        self._spans = spans or NoSpans()
         self._timeout_s = statement_timeout_s
         self._mark = mark
 
     def marked(self, query_id: str) -> Self:
         """The same pool; `pg_stat_activity.application_name` says whose statements its are."""
-        return type(self)(
-            self._pool, statement_timeout_s=self._timeout_s, mark=f"{APPLICATION}:{query_id}"[:MAX_NAME_BYTES]
-        )
+        return self._again(f"{APPLICATION}:{query_id}"[:MAX_NAME_BYTES], self._spans)
+
+    def traced(self, spans: Spans) -> Self:
+        """The same pool; each statement is a span of the present work."""
+        return self._again(self._mark, spans)
+
+    def _again(self, mark: str, spans: Spans) -> Self:
+        return type(self)(self._pool, statement_timeout_s=self._timeout_s, mark=mark, spans=spans)
 
     @classmethod
     async def connect(cls, dsn: str, *, statement_timeout_s: float = 5.0, pool_size: int = 8) -> Self:
@@ -189,6 +199,13 @@ class Database:
             StatementTimeout: it ran too long.
             StatementFailed: anything else that PostgreSQL refuses.
         """
+        about = {"tool.name": "statement", "db.system.name": "postgresql"}
+        with self._spans.child("postgresql", Kind.TOOL, about, asked=statement) as span:
+            result = await self._query(statement, row_limit=row_limit, tenant=tenant)
+            span.note({"db.response.returned_rows": len(result.rows)})
+            return result
+
+    async def _query(self, statement: str, *, row_limit: int, tenant: str) -> Result:
         started = time.perf_counter()
         async with self.reading(tenant=tenant) as connection:
             prepared = await connection.prepare(statement)

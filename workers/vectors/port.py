@@ -6,6 +6,7 @@ from typing import Protocol
 
 from contracts import Passage
 from workers.embedding.port import Vectors
+from workers.vectors.ranking import Candidate
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,17 @@ class IndexedDocument:
     content_hash: str
 
 
-class VectorStore(Protocol):
+class Searcher(Protocol):
+    """As much of a store as finding passages takes."""
+
+    async def search(self, tenant: str, text: str, vector: Vectors, *, top_k: int) -> list[Passage]:
+        """Passages by meaning and by words, best first; their scores, from 0 to 1, are those of `ranking`."""
+
+    async def candidates(self, tenant: str, text: str, vector: Vectors, *, depth: int) -> list[Candidate]:
+        """The `depth` best by meaning and the `depth` best by words, each with its scores, in no order."""
+
+
+class VectorStore(Searcher, Protocol):
     """Every call takes the tenant, and neither reads nor changes another's passages.
 
     Errors: DependencyUnavailable when the store does not answer, SchemaChanged when the collection is gone or
@@ -67,9 +78,6 @@ class VectorStore(Protocol):
 
     async def document_hashes(self, tenant: str, document_ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each document that is indexed as a whole; half-written ones are left out."""
-
-    async def search(self, tenant: str, text: str, vector: Vectors, *, top_k: int) -> list[Passage]:
-        """Passages by meaning and by words, fused; best first."""
 
     async def list_documents(self, tenant: str) -> list[IndexedDocument]: ...
 
