@@ -6,9 +6,11 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 PHOENIX_VENV := .venv-phoenix
 PHOENIX := $(PHOENIX_VENV)/.installed
+CLIENTS_VENV := .venv-clients
+CLIENTS := $(CLIENTS_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench phoenix lock clean
+.PHONY: help demo up test check bench phoenix clients lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 10
@@ -68,12 +70,20 @@ $(PHOENIX): requirements/phoenix.txt | $(VENV)/bin/uv
 	$(PHOENIX_VENV)/bin/python -m phoenix.server.main --help > /dev/null
 	@touch $@
 
+# What people point at the bridge, in an environment of its own: the tests run the examples with it.
+$(CLIENTS): requirements/clients.txt | $(VENV)/bin/uv
+	$(PYTHON) -m venv --without-pip $(CLIENTS_VENV)
+	$(BIN)/uv pip install --quiet --python $(CLIENTS_VENV)/bin/python --no-deps --require-hashes -r requirements/clients.txt
+	@touch $@
+
+clients: $(CLIENTS)  ## install LangChain and LlamaIndex for the tests of their examples
+
 phoenix: $(PHOENIX)  ## install Phoenix (625 MB) for `askfleet up --phoenix`
 
 lock: | $(VENV)/bin/uv  ## resolve requirements/*.in again into pinned, hashed files
-	cd requirements && for name in uv runtime dev phoenix; do \
+	cd requirements && for name in uv runtime dev phoenix clients; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make lock' --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
 
 clean:  ## remove the environment and the local state
-	rm -rf $(VENV) $(PHOENIX_VENV) .askfleet
+	rm -rf $(VENV) $(PHOENIX_VENV) $(CLIENTS_VENV) .askfleet

@@ -18,6 +18,7 @@ JAVASCRIPT = EXAMPLES / "javascript"
 PUBLISH_PYTHON = (sys.executable, str(EXAMPLES / "publish.py"))
 ASK_CURL = (str(EXAMPLES / "ask.sh"),)
 ASK_OPENAI = (sys.executable, str(EXAMPLES / "openai_client.py"))
+FRAMEWORKS = Path(__file__).parents[1] / ".venv-clients" / "bin" / "python"
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,16 @@ async def run(command: tuple[str, ...], *arguments: str, env: Mapping[str, str])
     return await (await start(command, *arguments, env=env)).finish()
 
 
+def framework_example(script: str) -> tuple[str, ...]:
+    """The command of an example that needs a framework, which `make clients` installs."""
+    if not FRAMEWORKS.exists():
+        missing("the frameworks of the examples are not installed: `make clients`")
+    return (str(FRAMEWORKS), str(EXAMPLES / script))
+
+
 @functools.cache
-def publish_javascript() -> tuple[str, ...]:
-    """The command of the JavaScript example, its packages installed from the lock file."""
+def javascript_example(script: str) -> tuple[str, ...]:
+    """The command of a JavaScript example, its packages installed from the lock file."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         missing("node and npm are not installed")
@@ -124,4 +132,4 @@ def publish_javascript() -> tuple[str, ...]:
         done = subprocess.run([npm, "ci"], cwd=JAVASCRIPT, capture_output=True, text=True, timeout=100)
         if done.returncode != 0:
             missing(f"npm can't install the example's packages: {done.stderr.strip()}")
-    return (node, str(JAVASCRIPT / "publish.js"))
+    return (node, str(JAVASCRIPT / script))

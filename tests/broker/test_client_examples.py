@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from clients import ASK_CURL, PUBLISH_PYTHON, Client, Relay, publish_javascript, start
+from clients import ASK_CURL, PUBLISH_PYTHON, Client, Relay, javascript_example, start
 from test_bridge import bridge
 
 from bus import subjects
@@ -25,7 +25,7 @@ DONE = Done(text="ab", citations=(Citation(number=1, kind="passage", title="Hub"
 
 @pytest.fixture(params=["python", "javascript"])
 def command(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    return PUBLISH_PYTHON if request.param == "python" else publish_javascript()
+    return PUBLISH_PYTHON if request.param == "python" else javascript_example("publish.js")
 
 
 @pytest.fixture

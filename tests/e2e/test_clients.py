@@ -4,7 +4,7 @@ import asyncio
 import re
 
 import pytest
-from clients import ASK_CURL, ASK_OPENAI, PUBLISH_PYTHON, Finished, publish_javascript, run
+from clients import ASK_CURL, ASK_OPENAI, PUBLISH_PYTHON, Finished, framework_example, javascript_example, run
 from components import DEV_DATA, missing
 from conftest import ingest
 from fleet import DEMO, DOCS, SIMULATED, Fleet
@@ -44,7 +44,7 @@ async def test_the_python_example_reads_an_answer_with_its_sources(fleet: Fleet)
 
 
 async def test_the_javascript_example_reads_an_answer_with_its_sources(fleet: Fleet) -> None:
-    command = await asyncio.to_thread(publish_javascript)
+    command = await asyncio.to_thread(javascript_example, "publish.js")
     finished = await over_nats(fleet, command)
 
     assert finished.status == 0, finished.err
@@ -85,6 +85,34 @@ async def test_the_curl_example_tells_a_refusal_from_an_answer(fleet: Fleet) -> 
 
 async def test_openais_sdk_streams_an_answer_with_only_its_address_changed(fleet: Fleet) -> None:
     finished = await run(ASK_OPENAI, QUESTION, env=http(fleet))
+
+    assert finished.status == 0, finished.err
+    text, _, sources = finished.out.partition("\n[")
+    assert text.strip()
+    assert FILE in sources
+
+
+async def test_openais_sdk_for_javascript_streams_an_answer_with_its_sources(fleet: Fleet) -> None:
+    command = await asyncio.to_thread(javascript_example, "openai_client.js")
+    finished = await run(command, QUESTION, env=http(fleet))
+
+    assert finished.status == 0, finished.err
+    text, _, sources = finished.out.partition("\n[")
+    assert text.strip()
+    assert FILE in sources
+
+
+async def test_langchain_streams_an_answer_and_its_token_count(fleet: Fleet) -> None:
+    finished = await run(framework_example("langchain_client.py"), QUESTION, env=http(fleet))
+
+    assert finished.status == 0, finished.err
+    text, _, tokens = finished.out.rpartition("\n(")
+    assert text.strip()
+    assert re.fullmatch(r"\d+ tokens\)\n", tokens)
+
+
+async def test_llamaindex_streams_an_answer_with_its_sources(fleet: Fleet) -> None:
+    finished = await run(framework_example("llamaindex_client.py"), QUESTION, env=http(fleet))
 
     assert finished.status == 0, finished.err
     text, _, sources = finished.out.partition("\n[")
