@@ -76,6 +76,9 @@ class Routed(_Event):
     question: str = Field(
         default="", description="the stand-alone question, where it differs from the query's"
     )
+    question_by: Literal["", "rules", "engine"] = Field(
+        default="", description="what made the stand-alone question of a follow-up"
+    )
     model_version: str = ""
 
 

@@ -3,7 +3,7 @@ import pytest
 import skops.io
 from sklearn.ensemble import RandomForestClassifier
 
-from contracts.query import Query, Route, Turn
+from contracts.query import Query, Route
 from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.model import Column, Entity, SemanticModel
 from workers.catalogue.vocabulary import Vocabulary
@@ -14,7 +14,7 @@ from workers.router.decision import Router, choose
 from workers.router.evidence import Catalogue
 from workers.router.features import words
 from workers.router.forest import Forest
-from workers.router.handler import handle, stand_alone
+from workers.router.handler import handle
 from workers.router.measures import wilson
 from workers.router.model import CLASSES, RouterModel
 from workers.router.patterns import Note
@@ -205,16 +205,6 @@ async def test_a_routed_event_says_why_and_by_which_model() -> None:
     assert set(routed.probabilities) == set(CLASSES)
     assert routed.model_version == "rules"
     assert "tickets" in routed.reason
-
-
-def test_a_question_that_points_back_takes_the_one_before_along() -> None:
-    history = (Turn(role="user", content="How many tickets are open?"), Turn(role="assistant", content="12."))
-    assert (
-        stand_alone(Query(id="1", question="And per month?", history=history))
-        == "How many tickets are open? And per month?"
-    )
-    alone = "How do I configure a leaf node?"
-    assert stand_alone(Query(id="1", question=alone, history=history)) == alone
 
 
 def test_the_interval_of_a_share_narrows_with_the_count() -> None:

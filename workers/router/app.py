@@ -23,6 +23,7 @@ from workers.embedding import EmbedderSettings
 from workers.router import store as artefacts
 from workers.router.admission import admit
 from workers.router.catalogues import LiveCatalogues
+from workers.router.conversation import EngineRewriter, open_rewriter
 from workers.router.decision import Router
 from workers.router.evidence import Catalogue, features
 from workers.router.features import words
@@ -38,9 +39,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Current:
-    """The router in use; replaced when a new model arrives."""
+    """The router in use, replaced when a new model arrives, and what rewrites follow-ups for it."""
 
     router: Router
+    rewriter: EngineRewriter | None = None
 
 
 def make(settings: RouterSettings) -> Open:
@@ -50,7 +52,7 @@ def make(settings: RouterSettings) -> Open:
         store = open_store(VectorSettings(), dimension=EmbedderSettings().dimension)
         catalogues = LiveCatalogues(settings, tenants, store)
         await catalogues.refresh()
-        current = Current(Router(threshold=settings.router_threshold))
+        current = Current(Router(threshold=settings.router_threshold), open_rewriter(settings))
         watching = await bus.nc.subscribe(subjects.OUTCOME, cb=catalogues.note_outcome)
         # One tenant alone has nobody to be fair to.
         several = len(tenants.tenants) > 1
@@ -69,6 +71,8 @@ def make(settings: RouterSettings) -> Open:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+        if current.rewriter is not None:
+            await current.rewriter.close()
         await store.close()
 
     return open_router
@@ -89,7 +93,13 @@ def _work(bus: Bus, current: Current, catalogues: LiveCatalogues, tenants: Tenan
         accepted = Accepted(tenant=tenant, query=query, deadline=delivery.envelope.deadline)
         routed = _standing_route(await writer.append_once(accepted))
         if routed is None:
-            routed = await handle(query, tenant=tenant, router=current.router, catalogues=catalogues)
+            routed = await handle(
+                query,
+                tenant=tenant,
+                router=current.router,
+                catalogues=catalogues,
+                rewriter=current.rewriter,
+            )
             await writer.append_once(routed)
             if bus.spans.recording and query.route is None:
                 _note_features(bus, routed.question or query.question, catalogues.of(tenant))

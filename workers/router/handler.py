@@ -4,14 +4,10 @@ from typing import Protocol
 
 from contracts.event import Routed
 from contracts.query import Query
-from workers.catalogue.vocabulary import content_words
-from workers.catalogue.words import word_set
+from workers.catalogue.linking import SchemaIndex
+from workers.router.conversation import EngineRewriter, StandAlone, rewrite
 from workers.router.decision import Router
 from workers.router.evidence import Catalogue
-from workers.router.features import words
-
-_POINTING = word_set("it its they them their those these that this he she his her one ones there same")
-_FOLLOWING = frozenset(["and", "what about", "how about", "also"])
 
 
 class Catalogues(Protocol):
@@ -20,35 +16,55 @@ class Catalogues(Protocol):
     def of(self, tenant: str) -> Catalogue: ...
 
 
-async def handle(query: Query, *, tenant: str, router: Router, catalogues: Catalogues) -> Routed:
+async def handle(
+    query: Query,
+    *,
+    tenant: str,
+    router: Router,
+    catalogues: Catalogues,
+    rewriter: EngineRewriter | None = None,
+) -> Routed:
     """Decide the route; one that the query asks for wins.
 
     May run twice for one query, since a message can be delivered again: it only reads, and the second event
     is refused by the log's compare-and-set.
+
+    Args:
+        rewriter: asked for follow-ups that the rules are not sure of.
     """
-    question = stand_alone(query)
-    spoken = question if question != query.question else ""
+    catalogue = catalogues.of(tenant)
+    asked = (
+        await stand_alone(query, catalogue.schema, rewriter) if query.history else StandAlone(query.question)
+    )
     if query.route is not None:
         return Routed(
-            route=query.route, confidence=1.0, reason="The query asks for this route.", question=spoken
+            route=query.route,
+            confidence=1.0,
+            reason="The query asks for this route.",
+            question=asked.spoken,
+            question_by=asked.by,
         )
-    decision = router.decide(question, catalogue=catalogues.of(tenant))
+    decision = router.decide(asked.question, catalogue=catalogue)
     return Routed(
         route=decision.route,
         confidence=min(1.0, decision.confidence),
         probabilities=dict(decision.probabilities),
         reason=decision.reason,
-        question=spoken,
+        question=asked.spoken,
+        question_by=asked.by,
         model_version=decision.model_version,
     )
 
 
-def stand_alone(query: Query) -> str:
-    """With the question before it in front, where it points back: `and per month?`, `who made it?`."""
-    before = next((turn.content for turn in reversed(query.history) if turn.role == "user"), "")
-    found = words(query.question)
-    opening = {" ".join(found[:1]), " ".join(found[:2])}
-    points_back = not _POINTING.isdisjoint(found) and len(content_words(found)) <= 2
-    if before and (points_back or not _FOLLOWING.isdisjoint(opening)):
-        return f"{before.strip()} {query.question}"
-    return query.question
+async def stand_alone(
+    query: Query, schema: SchemaIndex | None = None, rewriter: EngineRewriter | None = None
+) -> StandAlone:
+    """The question without the conversation: by rules, or by the engine where these are not sure."""
+    made = rewrite(query.question, query.history, schema)
+    if not made.changed:
+        return StandAlone(query.question)
+    if not made.sure and rewriter is not None:
+        said = await rewriter.rewrite(query.question, query.history)
+        if said:
+            return StandAlone(said, "engine")
+    return StandAlone(made.question, "rules")

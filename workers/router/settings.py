@@ -16,6 +16,16 @@ class RouterSettings(WorkerSettings):
         le=1,
         description="probability below which a question goes both ways; unset: as trained",
     )
+    rewrite_url: str = Field(
+        default="",
+        description="base of an OpenAI-compatible server that rewrites follow-ups of which the rules are not "
+        "sure; empty: the rules alone",
+    )
+    rewrite_model: str = Field(default="", description="model asked of that server; empty: its first")
+    rewrite_api_key: SecretStr | None = Field(default=None, description="bearer token of that server")
+    rewrite_timeout_s: float = Field(
+        default=0.8, gt=0, le=10, description="how long a rewriting may take before the rules' own is used"
+    )
     fair_backlog: int = Field(
         default=64,
         ge=0,
