@@ -114,8 +114,8 @@ def zendesk(
 
 
 def _cleaning(no_mask: list[str] | None, *, signatures: bool, quotes: bool, public_only: bool) -> "Cleaning":
-    from workers.shell.masking import RULES
     from askfleet.sources.rendering import Cleaning
+    from workers.shell.masking import RULES
 
     off = set(no_mask or ())
     if wrong := sorted(off - {*RULES, "all"}):

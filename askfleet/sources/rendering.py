@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from askfleet.sources.adf import adf_markdown
 from askfleet.sources.escaping import escaped, plain_as_markdown
 from askfleet.sources.hypertext import html_markdown
-from workers.shell.masking import RULES, Rule, masked
 from askfleet.sources.records import Attachment, Body, Entry, Record, moment
 from askfleet.sources.replies import without_quotes, without_signature
 from askfleet.sources.wiki import wiki_markdown
 from contracts.document import Document
+from workers.shell.masking import RULES, Rule, masked
 
 
 @dataclass(frozen=True)
