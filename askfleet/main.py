@@ -9,7 +9,20 @@ import typer
 from askfleet.logs import configure_logs
 from contracts.errors import AskfleetError, Misconfigured
 
-COMMANDS = ("up", "ask", "ingest", "router", "status", "cancel", "dlq", "feedback", "mcp", "load", "eval")
+COMMANDS = (
+    "up",
+    "ask",
+    "ingest",
+    "router",
+    "sql",
+    "status",
+    "cancel",
+    "dlq",
+    "feedback",
+    "mcp",
+    "load",
+    "eval",
+)
 """Each is the function, or the group of commands, of that name in `askfleet.commands.<name>`."""
 # What measures us lies above us and may use all of it. It is found by name, when it is asked for, so that
 # nothing here depends on it: an installation without `evals` lacks this command and no other.

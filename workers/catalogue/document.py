@@ -11,7 +11,7 @@ from contracts.errors import Misconfigured
 from workers.catalogue.model import SemanticModel
 
 _MODEL = TypeAdapter(SemanticModel)
-_REMEDY = "Correct the semantic model file; `askfleet sql model init` writes a fresh one."
+_REMEDY = "Correct the semantic model file; `askfleet sql model check` shows every mistake in it."
 
 
 def dump(model: SemanticModel) -> str:
@@ -41,11 +41,9 @@ def load(text: str, *, source: str = "semantic model") -> SemanticModel:
     except yaml.YAMLError as error:
         raise Misconfigured(f"{source}: not YAML: {error}.", remedy=_REMEDY) from error
     try:
-        model = _MODEL.validate_python(raw if raw is not None else {})
+        return _MODEL.validate_python(raw if raw is not None else {})
     except ValidationError as error:
         raise Misconfigured(_describe(error, root, source), remedy=_REMEDY) from error
-    _check_references(model, source)
-    return model
 
 
 def read(path: Path) -> SemanticModel:
@@ -125,20 +123,3 @@ def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
             break
         line = node.start_mark.line + 1
     return line
-
-
-def _check_references(model: SemanticModel, source: str) -> None:
-    for entity in model.entities:
-        for name in (*entity.primary_key, *entity.display):
-            if entity.column(name) is None:
-                raise Misconfigured(f"{source}: {entity.key} has no column {name!r}.", remedy=_REMEDY)
-    for join in model.joins:
-        for key, names in (
-            (join.left, [a for a, _ in join.columns]),
-            (join.right, [b for _, b in join.columns]),
-        ):
-            joined = model.entity(key)
-            missing = None if joined is None else next((n for n in names if joined.column(n) is None), None)
-            if joined is None or missing is not None:
-                what = f"column {missing!r} of {key}" if joined else f"entity {key!r}"
-                raise Misconfigured(f"{source}: a join names {what}, which does not exist.", remedy=_REMEDY)

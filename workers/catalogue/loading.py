@@ -3,15 +3,19 @@
 from pathlib import Path
 
 import asyncpg
+import structlog
 
 from contracts.errors import DependencyUnavailable
 from workers.catalogue import document
 from workers.catalogue.connection import ReaderConnection
 from workers.catalogue.introspection import introspect
 from workers.catalogue.linking import SchemaIndex
-from workers.catalogue.revision import merge
+from workers.catalogue.revision import differences, merge
+
+log = structlog.get_logger(__name__)
 
 _CONNECT_TIMEOUT_S = 5.0
+_SHOWN = 20
 _UNAVAILABLE = (
     OSError,
     TimeoutError,
@@ -39,4 +43,14 @@ async def load_schema(dsn: str, *, edited: Path | None = None) -> SchemaIndex:
         raise DependencyUnavailable(f"The schema of the SQL database can't be read: {error}.") from error
     finally:
         await connection.close(timeout=_CONNECT_TIMEOUT_S)
-    return SchemaIndex(model if changes is None else merge(model, changes))
+    if changes is None:
+        return SchemaIndex(model)
+    gone = [str(change) for change in differences(model, changes) if change.sign == "-"]
+    if gone:
+        log.warning(
+            "the semantic model names what the database does not have; it is left out",
+            action="semantic_model_stale",
+            gone=gone[:_SHOWN],
+            remedy="askfleet sql model check",
+        )
+    return SchemaIndex(merge(model, changes))

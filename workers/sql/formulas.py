@@ -80,7 +80,9 @@ def compile_formula(formula: Formula, index: SchemaIndex, plan: Plan) -> Compile
     base = _base(tables, index.model)
     if not formula.sql:
         _count_once(tree, alias_of(index.model, base))
-    return Compiled(formula, tree, tables, base, aggregate, read.sure, read.unexplained)
+    # A person who writes columns of two tables knows how they join; words may mean another table.
+    sure = bool(formula.sql) or (read.sure and len(tables) == 1)
+    return Compiled(formula, tree, tables, base, aggregate, sure, read.unexplained)
 
 
 def _count_once(tree: exp.Expr, base: str) -> None:

@@ -22,6 +22,10 @@ from workers.sql.planner import NoProposal, Planner, Proposal
 
 DIALECT = "postgres"
 _AGGREGATING = re.compile(r"\b(?:total|sum of|average|avg|mean)(?: of)?(?: the)?\s+$", re.IGNORECASE)
+# `What is the margin in May?` asks for one figure, `what are the margins of the trips` for one of each row.
+_ONE_FIGURE = re.compile(
+    r"^\W*(?:what(?:'s| is| was)|calculate|compute|determine)(?: the| our)?\s+$", re.IGNORECASE
+)
 _MAX_REPEATS = 3
 _REMARK = re.compile(r"\([^()]*\)")
 _COUNT = re.compile(r"^(?:total\s+)?(\D+?)\s+count$", re.IGNORECASE)
@@ -68,6 +72,13 @@ def plan(question: str, index: SchemaIndex, extra: Sequence[Formula] = ()) -> Pr
     if isinstance(proposal, NoProposal):
         return proposal
     return _expanded(proposal, compiled, index.model)
+
+
+def statement_of(made: Compiled, model: SemanticModel) -> str:
+    """A statement that shows nothing but the formula, over all rows of its base."""
+    select = exp.Select().select(made.tree.copy()).from_(table(model, made.base))
+    _joined(select, made, model)
+    return select.sql(dialect=DIALECT)
 
 
 def _said(question: str, index: SchemaIndex, formulas: Iterable[Formula]) -> list[_Said]:
@@ -127,7 +138,8 @@ def _with_total(question: str, item: _Said, made: Compiled) -> str:
     def spoken(match: re.Match[str]) -> str:
         name = made.column.replace("_", " ")
         before = question[: match.start()]
-        return name if not made.aggregate or _AGGREGATING.search(before) else f"total {name}"
+        whole = made.aggregate or _ONE_FIGURE.match(before) is not None
+        return name if not whole or _AGGREGATING.search(before) else f"total {name}"
 
     return item.pattern.sub(spoken, question, count=_MAX_REPEATS)
 

@@ -191,7 +191,7 @@ def text_condition(
         value = text_literal(stored)
         close = named is not None and _refers(resolver, named[0], ref)
         first, last = (named[1], named[2]) if named is not None and close else (start, end)
-    if resolver.column(ref).kind not in ("text", "boolean", "other"):
+    if found is None and resolver.column(ref).kind not in ("text", "boolean", "other"):
         return None
     negated = operator == "<>" or is_negated(reading, first, position)
     return Condition(first, last, ref, "=", (value,), negated)
