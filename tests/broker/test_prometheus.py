@@ -1,6 +1,5 @@
 """A real Prometheus scrapes real workers; each query of the dashboard and of the alerts is run on it."""
 
-import asyncio
 import json
 import os
 import shutil
@@ -17,12 +16,12 @@ from components import missing
 from mini_fleet import MiniFleet, Pace, mini_fleet, settings_for
 
 from bus.connection import connect
-from bus.overview import Overview, read_overview
 from bus.presence import Identity, answer_pings
 from bus.provision import provision
 from bus.testing import eventually
 from loadgen.hearing import Sources, open_hearing
-from workers.ops.gauges import QueueGauges
+from workers.ops.app import serve_ops
+from workers.ops.settings import OpsSettings
 from workers.shell.http import health_app, serve
 from workers.shell.metrics import open_metrics
 
@@ -91,25 +90,11 @@ async def scraped(nats_url: str, tmp_path: Path) -> AsyncIterator[tuple[MiniFlee
         await fleet.start_generation(worker)
         await fleet.start_bridge()
         stack.push_async_callback(fleet.close)
-        latest: list[Overview] = []
-        queues = await stack.enter_async_context(open_metrics(bus.vitals, worker="ops"))
-        queues.register(QueueGauges(lambda: latest[-1] if latest else None))
-        stack.push_async_callback(_stop, asyncio.create_task(_look(fleet, latest)))
-        pages = [
-            await stack.enter_async_context(serve(health_app(lambda: {}, page), host="127.0.0.1", port=0))
-            for page in (metrics.page, queues.page)
-        ]
-        yield fleet, [f"127.0.0.1:{port}" for port in (*pages, fleet.port)]
-
-
-async def _look(fleet: MiniFleet, latest: list[Overview]) -> None:
-    while True:
-        latest.append(await read_overview(fleet.bus))
-
-
-async def _stop(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+        page = health_app(lambda: {}, metrics.page)
+        worker.vitals.http_port = await stack.enter_async_context(serve(page, host="127.0.0.1", port=0))
+        ops = OpsSettings(nats_url=nats_url, queues_read_s=0.5)
+        port, _ = await stack.enter_async_context(serve_ops(bus, ops))
+        yield fleet, [f"127.0.0.1:{port}" for port in (worker.vitals.http_port, port, fleet.port)]
 
 
 async def test_every_panel_and_every_rule_finds_its_series(
@@ -150,6 +135,17 @@ async def _answers(client: httpx.AsyncClient) -> bool:
         return (await client.get("/-/ready")).status_code == 200
     except httpx.TransportError:
         return False
+
+
+async def test_the_operators_worker_lists_whom_to_scrape(scraped: tuple[MiniFleet, list[str]]) -> None:
+    _, (generation, ops, _) = scraped
+    async with httpx.AsyncClient() as client:
+
+        async def listed() -> bool:
+            found = (await client.get(f"http://{ops}/prometheus/targets")).json()
+            return bool(found == [{"targets": [generation], "labels": {"worker_kind": "generation"}}])
+
+        await eventually(listed)
 
 
 def test_each_alert_names_its_line_of_the_runbook() -> None:

@@ -12,6 +12,8 @@ from bus.connection import Bus
 from contracts.errors import AskfleetError, TransientError
 from workers.ops import api
 from workers.ops.api import Desk
+from workers.ops.gauges import QueueGauges
+from workers.ops.queues import Queues, watch_queues
 from workers.ops.recent import RecentAnswers
 from workers.ops.settings import OpsSettings
 from workers.shell.http import METRICS_TYPE, Page, Ready, probe, serve
@@ -23,7 +25,7 @@ log = structlog.get_logger(__name__)
 UNAVAILABLE_RETRY_S = 2
 
 
-def build_app(desk: Desk, ready: Ready, metrics: Page) -> Any:
+def build_app(desk: Desk, ready: Ready, metrics: Page, queues: Queues) -> Any:
     app = FastAPI(title="askfleet ops", version="1", redoc_url=None, docs_url=None, openapi_url=None)
     app.add_exception_handler(AskfleetError, _on_ours)
     api.install(app, desk)
@@ -37,6 +39,10 @@ def build_app(desk: Desk, ready: Ready, metrics: Page) -> Any:
     @app.get("/metrics", include_in_schema=False)
     async def scraped() -> Response:
         return Response(metrics(), media_type=METRICS_TYPE)
+
+    @app.get("/prometheus/targets", include_in_schema=False)
+    async def targets() -> Response:
+        return JSONResponse(queues.targets())
 
     return app
 
@@ -60,12 +66,14 @@ async def serve_ops(bus: Bus, settings: OpsSettings) -> AsyncIterator[tuple[int,
 
     async with (
         open_metrics(bus.vitals, worker="ops") as metrics,
+        watch_queues(bus, every_s=settings.queues_read_s) as queues,
         serve(
-            build_app(Desk(bus, settings, RecentAnswers(bus)), ready, metrics.page),
+            build_app(Desk(bus, settings, RecentAnswers(bus)), ready, metrics.page, queues),
             host=settings.http_host,
             port=settings.http_port,
         ) as port,
     ):
+        metrics.register(QueueGauges(lambda: queues.latest))
         bus.vitals.http_port = port
         yield port, ready
 

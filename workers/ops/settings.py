@@ -13,6 +13,9 @@ class OpsSettings(WorkerSettings):
         pattern=r"^$|^[0-9a-f]{64}(,[0-9a-f]{64})*$",
         description="SHA-256 of the operators' keys, hex, comma-separated; none: nobody gets in",
     )
+    queues_read_s: float = Field(
+        default=5.0, gt=0, description="how often the queues are read for /metrics and /prometheus/targets"
+    )
     trace_link: str = Field(
         default="", description="where a trace is shown, with `{trace_id}` in it; empty: no links"
     )
