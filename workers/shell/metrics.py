@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus; docs/observability.md lists the names.
+"""What a worker tells Prometheus; docs/metrics.md lists the names.
 
 Each process has a registry of its own, fed by the events of `bus.vitals`. Times are in seconds. Where
 OpenTelemetry has a name for a figure of a language model, it is that one in Prometheus' spelling.
