@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import shop
 import structlog
+from scripted_engine import scripted
 
 from askfleet.main import main
 
@@ -52,3 +53,15 @@ def test_a_folder_without_databases_is_named(tmp_path: Path, capsys: pytest.Capt
     assert ended.value.code == 2
     assert str(tmp_path) in capsys.readouterr().err
     structlog.reset_defaults()
+
+
+def test_a_language_model_is_measured_with_the_same_questions(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with scripted("select 1") as engine, pytest.raises(SystemExit) as ended:
+        main(["eval", "sql", "--data", str(data), "--json", "--engine-url", engine.url, "--candidates", "1"])
+    assert ended.value.code == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["n"], report["execution_accuracy"]) == (3, 0.6667)
+    assert len(engine.asked) == 1
+    assert "sky" in engine.prompts[0]

@@ -156,3 +156,46 @@ def test_a_term_spelled_out_in_an_instruction_is_read_with_the_question() -> Non
 def test_a_hidden_formula_and_the_name_of_a_column_mean_no_formula() -> None:
     hidden = replace(MARGIN, hidden=True)
     assert "fare -" not in sql_of("Show the fare of all trips", hidden, Formula("fare", words="fuel * 2"))
+
+
+WEIGHED = replace(
+    TRIPS,
+    columns=(
+        *(replace(column, unit="EUR") if column.name == "fare" else column for column in TRIPS.columns),
+        replace(number("cargo"), unit="kg"), replace(number("sailing_time"), unit="days"),
+    ),
+)  # fmt: skip
+UNITS = SchemaIndex(replace(MODEL, entities=(BOATS, WEIGHED)))
+
+
+@pytest.mark.parametrize(
+    ("question", "condition"),
+    [
+        ("Which trips have a fare above 50 euros?", "trips.fare > 50"),
+        ("Which trips have a fare above \u20ac1,250.50?", "trips.fare > 1250.5"),
+        ("Which trips have a cargo of more than 500 grams?", "trips.cargo > 0.5"),
+        ("Which trips have a sailing time over 36 hours?", "trips.sailing_time > 1.5"),
+    ],
+)
+def test_a_quantity_is_brought_to_the_unit_of_its_column(question: str, condition: str) -> None:
+    proposal = plan(question, UNITS)
+    assert not isinstance(proposal, NoProposal)
+    assert (condition in proposal.sql, proposal.confident) == (True, True), proposal
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which trips have a fare above 50 dollars?",  # no column is in dollars
+        "Which trips have a cargo above 50 euros?",  # cargo is not
+    ],
+)
+def test_a_quantity_in_the_unit_of_no_such_column_is_not_believed(question: str) -> None:
+    proposal = plan(question, UNITS)
+    assert isinstance(proposal, NoProposal) or not proposal.confident
+
+
+def test_a_period_is_no_quantity() -> None:
+    proposal = plan("How many trips sailed in the last 30 days?", UNITS)
+    assert not isinstance(proposal, NoProposal)
+    assert "30 DAY" in proposal.sql.upper()

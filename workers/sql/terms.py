@@ -19,6 +19,7 @@ from workers.sql.formulas import Compiled, FormulaRefused, compile_formula, is_p
 from workers.sql.joins import JoinGraph
 from workers.sql.plan import alias_of, condition_of, identifier, table
 from workers.sql.planner import NoProposal, Planner, Proposal
+from workers.sql.units import measured
 
 DIALECT = "postgres"
 _AGGREGATING = re.compile(r"\b(?:total|sum of|average|avg|mean)(?: of)?(?: the)?\s+$", re.IGNORECASE)
@@ -47,6 +48,11 @@ def plan(question: str, index: SchemaIndex, extra: Sequence[Formula] = ()) -> Pr
     Args:
         extra: formulas beside those of the model, such as those of an instruction to this question.
     """
+    asked = measured(question, index)
+    return asked.judge(_plan(asked.question, index, extra))
+
+
+def _plan(question: str, index: SchemaIndex, extra: Sequence[Formula]) -> Proposal | NoProposal:
     planner = Planner(index.model, index)
     said = _said(question, index, (*extra, *index.model.formulas))
     if not said:
