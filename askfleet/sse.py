@@ -62,6 +62,8 @@ class AnswerStream:
         self._headers = {"Authorization": f"Bearer {key}", "Accept": "text/event-stream"}
         self._last_index = 0
         self._reached = False
+        self.trace = ""
+        """Where to see what happened to the question, or its trace's id; empty where nothing is traced."""
         # Chosen here, so that asking again after a lost connection asks once.
         self.answer_id = secrets.token_hex(16)
 
@@ -114,6 +116,8 @@ class AnswerStream:
             if response.status_code != 200:
                 await response.aread()
                 raise refusal(response)
+            told = response.headers
+            self.trace = told.get("af-trace-link") or told.get("af-trace-id") or self.trace
             async for frame in frames(response.aiter_lines()):
                 event = decode_event(frame.data.encode())
                 if event.index <= self._last_index:

@@ -9,10 +9,12 @@ from types import TracebackType
 import psutil
 import structlog
 
+from askfleet.annotations import follow
 from askfleet.child import Child
 from askfleet.database import Database
 from askfleet.embedded.milvus import MilvusServer
 from askfleet.embedded.nats import NatsServer
+from askfleet.embedded.phoenix import PhoenixServer
 from askfleet.fork_client import ForkServer, can_fork
 from askfleet.lock import StateLock
 from askfleet.ports import PortBook
@@ -40,6 +42,7 @@ class StackOptions:
         sql_dsn: a PostgreSQL to ask instead of the embedded one; its role should hold SELECT only.
         semantic_model: what people call its tables and columns; else what AF_SEMANTIC_MODEL says.
         sample_questions: what the page offers to begin with.
+        phoenix: start Phoenix, and send it the traces of all questions.
     """
 
     replicas: Mapping[str, int] = field(default_factory=dict)
@@ -47,6 +50,7 @@ class StackOptions:
     sql_dsn: str | None = None
     semantic_model: Path | None = None
     sample_questions: tuple[str, ...] = ()
+    phoenix: bool = False
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.replicas) - set(WORKERS))
@@ -93,6 +97,8 @@ class Stack:
         )
         self._milvus = MilvusServer(self.state.data("milvus"), self.state.log("milvus"), self._ports)
         self.database = Database(self.state.data("postgres"), port=self._ports.port("postgres"))
+        self._phoenix = self._make_phoenix() if self.options.phoenix else None
+        self._beside: list[asyncio.Task[None]] = []
         self._bridge_ports: list[int] = []
         self._ops_url = ""
         kinds = [kind for kind in WORKERS if self._replicas(kind)]
@@ -101,6 +107,9 @@ class Stack:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
         try:
             await self._supervisor.stop()
         finally:
@@ -117,6 +126,7 @@ class Stack:
             pid=psutil.Process().pid,
             bridge_urls=tuple(f"http://127.0.0.1:{port}" for port in self._bridge_ports),
             ops_url=self._ops_url,
+            phoenix_url=self._phoenix.url if self._phoenix else "",
             nats_url=self._nats.url,
             nats_monitor_url=self._nats.monitor_url,
             nats_keys=self.state.nats_keys.root,
@@ -134,6 +144,8 @@ class Stack:
     async def start_servers(self) -> None:
         """The servers side by side, then the streams, consumers and the read-only role."""
         ensure_tenants(self.state)
+        if self._phoenix is not None:
+            self._beside.append(asyncio.create_task(self._start_phoenix(self._phoenix)))
         database = () if self.options.sql_dsn else (self.database,)
         servers = self._supervisor.start(self._nats, self._milvus, *database)
         await asyncio.gather(servers, self._start_fork_server())
@@ -142,6 +154,20 @@ class Stack:
         settings = self.state.nats_keys.settings(self._nats.url, "provision")
         async with connect(settings, name="askfleet-up") as bus:
             await provision(bus.js, settings)
+
+    def _make_phoenix(self) -> PhoenixServer:
+        return PhoenixServer(self.state.data("phoenix"), self.state.log("phoenix"), self._ports)
+
+    async def _start_phoenix(self, phoenix: PhoenixServer) -> None:
+        """Beside the rest, since it takes longer than all of it; workers keep the first traces meanwhile."""
+        try:
+            await self._supervisor.start(phoenix)
+        except Misconfigured as error:
+            log.warning("no Phoenix, traces are lost", action="phoenix.failed", error=error.detail)
+            return
+        settings = self.state.nats_keys.settings(self._nats.url, "operator")
+        async with connect(settings, name="askfleet-annotations") as bus:
+            await follow(bus, phoenix.url)
 
     async def _start_fork_server(self) -> None:
         if self._fork_server is None:
@@ -171,6 +197,8 @@ class Stack:
         }
         if record.semantic_model is not None:
             addresses["AF_SEMANTIC_MODEL"] = str(record.semantic_model)
+        if self._phoenix is not None:
+            addresses |= {"AF_TRACE_ENDPOINT": self._phoenix.url, "AF_TRACE_LINK": self._phoenix.trace_link}
         if kind == "ops":
             addresses["AF_OPS_KEY_SHA256"] = operator_key_digest(self.state)
         if kind == "bridge" and self.options.sample_questions:

@@ -30,6 +30,7 @@ class StackRecord(BaseModel):
 
     pid: int
     bridge_urls: tuple[str, ...]
+    phoenix_url: str = ""
     ops_url: str = ""
     nats_url: str
     nats_monitor_url: str

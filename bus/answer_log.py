@@ -15,7 +15,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 
 from bus import subjects
 from bus.connection import Bus
-from bus.envelope import SCHEMA, now_ms
+from bus.envelope import SCHEMA, TRACE_PARENT, now_ms
 from bus.stored import read_batch
 from bus.topology import ANSWERS
 from bus.vitals import Ended
@@ -81,15 +81,25 @@ class AnswerWriter:
     """Appends the events of one attempt. Not for use by several tasks at once.
 
     `attempt` is unique for each delivery of a job, so that an event whose acknowledgement was lost is
-    recognised as the writer's own.
+    recognised as the writer's own. A `trace_parent` stands in the headers of what is written, for those who
+    read the log later.
     """
 
-    def __init__(self, bus: Bus, tenant: str, query_id: str, *, position: LogPosition | None = None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        tenant: str,
+        query_id: str,
+        *,
+        position: LogPosition | None = None,
+        trace_parent: str = "",
+    ) -> None:
         self._bus = bus
         self._subject = subjects.answer(tenant, query_id)
         self._key = (tenant, query_id)
         self._attempt = secrets.token_hex(8)
         self._written = 0
+        self._headers = {SCHEMA: EVENT_SCHEMA} | ({TRACE_PARENT: trace_parent} if trace_parent else {})
         self.position = position or LogPosition(first_sequence=0, last_sequence=0, last_index=0)
 
     async def append(self, event: Event) -> Event:
@@ -154,7 +164,7 @@ class AnswerWriter:
 
     async def _offer(self, event: Event) -> bool:
         """One compare-and-set, repeated while NATS does not answer. False: the log has moved on."""
-        headers = {SCHEMA: EVENT_SCHEMA, EXPECTED_LAST: str(self.position.last_sequence)}
+        headers = {**self._headers, EXPECTED_LAST: str(self.position.last_sequence)}
         last: Exception | None = None
         for attempt in range(APPEND_ATTEMPTS):
             try:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from askfleet.answer_view import AnswerView
 from askfleet.commands import options
@@ -53,6 +54,9 @@ class _JsonLines:
         sys.stdout.write(event.model_dump_json() + "\n")
         sys.stdout.flush()
 
+    def close(self, trace: str) -> None:
+        """Events are all that a program reads."""
+
 
 class _Screen:
     def __init__(self, *, stream: bool) -> None:
@@ -62,6 +66,10 @@ class _Screen:
     def show(self, event: Event) -> None:
         if self._stream or event.type != "delta":
             self._view.show(event)
+
+    def close(self, trace: str) -> None:
+        if trace:
+            self._view.console.print(f"  [dim]trace {escape(trace)}[/]", highlight=False, soft_wrap=True)
 
 
 async def _run(door: options.Door, body: dict[str, object], printer: _JsonLines | _Screen) -> int:
@@ -76,4 +84,5 @@ async def _run(door: options.Door, body: dict[str, object], printer: _JsonLines 
             # Ctrl-C: nobody reads on, so nobody should write on.
             await answer.cancel()
             raise
+        printer.close(answer.trace)
     return 0 if isinstance(last, Done) else FAILED

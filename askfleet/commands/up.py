@@ -37,6 +37,9 @@ def up(
     demo: Annotated[
         bool, typer.Option("--demo", help="Load the sample database and our documentation, train the router.")
     ] = False,
+    phoenix: Annotated[
+        bool, typer.Option("--phoenix", help="Start Phoenix too, which shows the trace of each question.")
+    ] = False,
 ) -> None:
     """Start NATS, PostgreSQL, Milvus Lite and the workers, and keep them running until Ctrl-C.
 
@@ -48,6 +51,8 @@ def up(
 
         askfleet up --workers generation=2 --workers bridge=2
 
+        askfleet up --demo --phoenix
+
         AF_ENGINE_KIND=openai AF_ENGINE_URL=http://127.0.0.1:8000/v1 askfleet up
     """
     if demo and sql_dsn:
@@ -58,6 +63,7 @@ def up(
         sql_dsn=sql_dsn,
         semantic_model=content.SEMANTIC_MODEL if demo else None,
         sample_questions=content.SAMPLE_QUESTIONS if demo else (),
+        phoenix=phoenix,
     )
     asyncio.run(_up(StateFolder(state_dir), stack_options, _start_with_content if demo else Stack.start))
 
@@ -107,9 +113,10 @@ def how_to_use(stack: Stack) -> str:
     default = state.root == options.STATE_DIR.absolute()
     folder = "" if default else f" --state-dir {_shown(state.root)}"
     ops = f"\n[bold]operator[/] {stack.record.ops_url}  (key in {_shown(state.operator_key)})"
+    phoenix = f"\n[bold]traces[/]   {stack.record.phoenix_url}  (Phoenix, in a minute)"
     return (
         f"\n[bold]page[/]     {stack.record.bridge_urls[0]}/  (API at /docs; key in {_shown(state.keys)})"
-        f"{ops if stack.record.ops_url else ''}"
+        f"{ops if stack.record.ops_url else ''}{phoenix if stack.record.phoenix_url else ''}"
         f'\n[bold]ask[/]      askfleet ask{folder} "What can I ask?"'
         f"\n[bold]logs[/]     {_shown(state.log('*'))}"
         "\nCtrl-C stops everything.\n"

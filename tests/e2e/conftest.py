@@ -19,6 +19,7 @@ from rich.console import Console
 from askfleet import content
 from askfleet.child import Child
 from askfleet.commands.ingest import ingest_folder
+from askfleet.embedded.phoenix import environment
 from askfleet.folder import Folder, Selection
 from askfleet.ports import PortBook
 from askfleet.sample.loading import load
@@ -38,7 +39,9 @@ TICKETS = 2_000
 ACK_WAIT_S = 3.0
 START_WITHIN_S = 240
 """The first test waits for the whole stack, also where other work takes the processor."""
-OPTIONS = StackOptions(replicas={"bridge": 2}, semantic_model=content.SEMANTIC_MODEL)
+OPTIONS = StackOptions(
+    replicas={"bridge": 2}, semantic_model=content.SEMANTIC_MODEL, phoenix=environment() is not None
+)
 PACE = {
     "AF_ENGINE_SIMULATED_FIRST_TOKEN_MS": "20",
     "AF_ENGINE_SIMULATED_INTERVAL_MS": "20",

@@ -89,7 +89,7 @@ def _work(bus: Bus, current: Current, catalogues: LiveCatalogues, tenants: Tenan
         """May run twice: events that stand on the log are not written again, and jobs carry dedup ids."""
         query, tenant = delivery.body, delivery.tenant
         tenants.require(tenant)
-        writer = AnswerWriter(bus, tenant, query.id)
+        writer = AnswerWriter(bus, tenant, query.id, trace_parent=delivery.envelope.trace_parent)
         accepted = Accepted(tenant=tenant, query=query, deadline=delivery.envelope.deadline)
         routed = _standing_route(await writer.append_once(accepted))
         if routed is None:
