@@ -12,6 +12,7 @@ from bus import subjects
 from bus.answer_log import read_log
 from bus.connection import Bus
 from bus.envelope import DEADLINE, MESSAGE_ID, TRACE_PARENT, now_ms, query_id_of
+from bus.jetstream import JetStreamApi
 from bus.publish import publish
 from bus.stored import Stored, delete_one, read_all, read_one
 from bus.topology import DLQ, INGEST, ROUTE
@@ -166,6 +167,23 @@ async def read_letters(bus: Bus, chosen: LetterFilter) -> AsyncIterator[DeadLett
             left -= 1
         if left == 0:
             return
+
+
+async def read_latest_letters(
+    bus: Bus, chosen: LetterFilter, *, window: int = 2_000
+) -> tuple[tuple[DeadLetter, ...], bool]:
+    """Newest first, out of the last `window` places of the stream; and whether there are older ones.
+
+    Raises:
+        DependencyUnavailable: NATS did not answer.
+    """
+    state = (await JetStreamApi(bus, bus.settings.publish_timeout_s).stream(DLQ.name)).state
+    begin = max(1, state.last_seq - window + 1)
+    subject = subjects.dead_letters(chosen.stage, chosen.tenant)
+    read = [DeadLetter.of(stored) async for stored in read_all(bus, DLQ.name, subject, from_sequence=begin)]
+    found = [letter for letter in reversed(read) if chosen.takes(letter)]
+    kept = tuple(found[: chosen.limit] if chosen.limit else found)
+    return kept, len(found) > len(kept) or (state.messages > 0 and state.first_seq < begin)
 
 
 async def _chosen(bus: Bus, chosen: LetterFilter) -> AsyncIterator[Stored]:

@@ -20,6 +20,7 @@ class StreamState(BaseModel):
     messages: int = 0
     bytes: int = 0
     num_subjects: int = 0
+    first_seq: int = 0
     last_seq: int = 0
     subjects: dict[str, int] = {}
 

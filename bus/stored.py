@@ -119,9 +119,11 @@ class _Reply:
                 raise TimeoutError
 
 
-async def read_all(bus: Bus, stream: str, subject: str, *, since_ms: int = 0) -> AsyncIterator[Stored]:
+async def read_all(
+    bus: Bus, stream: str, subject: str, *, since_ms: int = 0, from_sequence: int = 1
+) -> AsyncIterator[Stored]:
     """All messages of a subject that are stored by now, oldest first."""
-    batch = await read_batch(bus, stream, subject, since_ms=since_ms)
+    batch = await read_batch(bus, stream, subject, since_ms=since_ms, from_sequence=from_sequence)
     while batch.messages:
         for message in batch.messages:
             yield message

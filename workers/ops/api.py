@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from bus.connection import Bus
-from bus.dead_letter import DeadLetter, LetterFilter, forget_letter, read_letter, read_letters
+from bus.dead_letter import DeadLetter, LetterFilter, forget_letter, read_latest_letters, read_letter
 from bus.operations import Fate, cancel_one, in_parallel
 from bus.overview import Overview, read_overview
 from bus.resubmission import Replayed, replay
@@ -107,9 +107,9 @@ def install(app: FastAPI, desk: Desk) -> None:
 
     @routes.get("/letters", summary="Dead letters, newest first")
     async def letters(stage: str = "", tenant: str = "", code: str = "") -> Letters:
-        chosen = LetterFilter(stage=stage, tenant=tenant, code=code)
-        found = [letter async for letter in read_letters(bus, chosen)]
-        return Letters(letters=tuple(found[::-1][:MOST_LETTERS]), more=len(found) > MOST_LETTERS)
+        chosen = LetterFilter(stage=stage, tenant=tenant, code=code, limit=MOST_LETTERS)
+        found, more = await read_latest_letters(bus, chosen)
+        return Letters(letters=found, more=more)
 
     @routes.get("/letters/{sequence}", summary="One dead letter, whole")
     async def letter(sequence: int) -> ShownLetter:

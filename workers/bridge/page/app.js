@@ -73,14 +73,18 @@ function fillModels(models) {
 
 // What is on the page.
 
+function welcome(wanted) {
+  byId("welcome").hidden = !wanted;
+  byId("new").hidden = byId("conversation").hidden = wanted;
+}
+
 function showWelcome() {
   page.conversation = null;
   openConversation.write("");
   leaveStreams();
   thread.replaceChildren();
   page.views.clear();
-  byId("welcome").hidden = false;
-  byId("new").hidden = true;
+  welcome(true);
   const samples = page.session.samples.map((text) => [text, () => ask(text)]);
   const templates = TEMPLATES.map((text) => [text, () => fillIn(text)]);
   byId("samples").replaceChildren(
@@ -103,8 +107,7 @@ function show(conversation) {
   openConversation.write(conversation.id);
   page.views.clear();
   thread.replaceChildren();
-  byId("welcome").hidden = true;
-  byId("new").hidden = false;
+  welcome(false);
   for (const turn of conversation.turns) {
     addView(turn);
     if (turn.status === "running") follow(resumed(turn));
@@ -152,8 +155,7 @@ function ask(question, asked = chosen()) {
   const turn = newTurn(body.id, question, asked);
   turns.push(turn);
   openConversation.write(page.conversation.id);
-  byId("welcome").hidden = true;
-  byId("new").hidden = false;
+  welcome(false);
   const view = addView(turn);
   save();
   speech.begin();

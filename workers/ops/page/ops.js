@@ -4,7 +4,7 @@ import { byId, count, h, linkOrText, seconds } from "./dom.js";
 import { askForKey, KeyPlace, themeButton } from "./settings.js";
 
 const EVERY_MS = 1000;
-const LETTERS_EVERY_MS = 5000;
+const LETTERS_EVERY_MS = 15000;
 const TOLD_MS = 4000;
 const SHOWN_ANSWERS = 25;
 const PARTS = [["router", "router", "router_ms"], ["evidence", "search and SQL", ""], ["first", "first words", "first_words_ms"], ["writing", "writing", "writing_ms"]];
@@ -14,6 +14,7 @@ const chosen = new Set();
 let letters = [];
 let lettersAt = 0;
 let toldUntil = 0;
+let deadBefore = 0;
 
 class Trouble extends Error {
   constructor(message, status = 0) {
@@ -62,7 +63,9 @@ async function look() {
   drawAnswers(board);
   drawWorkers(board.overview);
   if (performance.now() > toldUntil) live("on", "Live");
-  if (performance.now() - lettersAt > LETTERS_EVERY_MS || !lettersAt) await lookAtLetters();
+  const dead = board.overview.stages.reduce((sum, stage) => sum + stage.dead, 0);
+  if (dead !== deadBefore || performance.now() - lettersAt > LETTERS_EVERY_MS || !lettersAt) await lookAtLetters();
+  deadBefore = dead;
 }
 
 function live(state, text) {
@@ -124,7 +127,7 @@ function drawAnswers({ answers, trace_link: traceUrl }) {
   redraw("answers", shown, () => {
     if (!shown.length) return h("p", { class: "empty" }, "No answer in the last minutes.");
     const head = ["Question", "Tenant", "Route", "State", "Time of each stage", "Total", "Do"].map((name) => h("th", { scope: "col" }, name));
-    return h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Recent answers" }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, shown.map((answer) => answerRow(answer, traceUrl)))));
+    return h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Table of answers" }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, shown.map((answer) => answerRow(answer, traceUrl)))));
   });
 }
 
@@ -172,7 +175,7 @@ function drawWorkers({ workers }) {
       h("td", {}, h("span", { class: "state", "data-state": row.ready ? "ready" : "away" }, row.ready ? "ready" : `not ready: ${row.missing.join(", ")}`)),
       h("td", { class: "number" }, row.work), h("td", {}, row.where), h("td", { class: "number" }, row.up), h("td", {}, row.version),
     );
-    return h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Workers" }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows.map(line))));
+    return h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Table of workers" }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows.map(line))));
   });
 }
 
@@ -194,7 +197,7 @@ function drawLetters(more) {
     all.checked = letters.every(({ sequence }) => chosen.has(sequence));
     const head = [h("th", { scope: "col" }, all), ...["Number", "Stage", "Tenant", "Reason", "Attempts", "Given up", ""].map((name) => h("th", { scope: "col" }, name || h("span", { class: "unseen" }, "Show")))];
     const table = h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, letters.map(letterRow)));
-    return [h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Dead letters" }, table), more ? h("p", { class: "soft small" }, "Older ones exist: askfleet dlq list.") : ""];
+    return [h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Table of dead letters" }, table), more ? h("p", { class: "soft small" }, "Older ones exist: askfleet dlq list.") : ""];
   });
   byId("replay").disabled = byId("purge").disabled = chosen.size === 0;
   byId("replay").textContent = chosen.size ? `Replay ${chosen.size}` : "Replay";
