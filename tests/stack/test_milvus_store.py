@@ -151,7 +151,7 @@ async def test_questions_asked_at_once_each_get_their_own_passages(store: Milvus
     await store.flush()
     asked = [(tenant, word) for word in words for tenant in ("acme", "globex")]
     found = await asyncio.gather(
-        *(store.search(tenant, word, unit(i), top_k=2) for i, (tenant, word) in enumerate(asked))
+        *(store.search(tenant, word, unit(i), top_k=6) for i, (tenant, word) in enumerate(asked))
     )
     assert all(word in [p.text for p in passages] for (_, word), passages in zip(asked, found, strict=True))
 

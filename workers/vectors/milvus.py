@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypedDict, TypeVar, cast
 
-from pymilvus import AnnSearchRequest, AsyncMilvusClient, MilvusClient, RRFRanker
+from pymilvus import AsyncMilvusClient, MilvusClient
 
 from contracts import Passage
 from workers.batching import Batcher
@@ -14,6 +14,7 @@ from workers.embedding.port import Vectors
 from workers.vectors import collection, filters
 from workers.vectors.faults import NotLoaded, translated
 from workers.vectors.port import Chunk, IndexedDocument
+from workers.vectors.ranking import Candidate, ranked
 from workers.vectors.rows import (
     DOCUMENT_FIELDS,
     PASSAGE_FIELDS,
@@ -31,8 +32,6 @@ T = TypeVar("T")
 _ROWS_PER_WRITE = 256
 _ROWS_PER_PAGE = 1_000
 _DOCUMENTS_PER_QUERY = 100
-_RRF_K = 60
-"""The constant of reciprocal rank fusion: score = sum of 1 / (k + rank)."""
 
 
 class _Hit(TypedDict):
@@ -46,10 +45,30 @@ class _Search:
     tenant: str
     text: str
     vector: Vectors
-    top_k: int
+    depth: int
 
     def group(self) -> tuple[str, int]:
-        return self.tenant, self.top_k
+        return self.tenant, self.depth
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Candidates, and their rows by primary key."""
+
+    candidates: list[Candidate]
+    rows: dict[str, dict[str, str]]
+
+    @classmethod
+    def of(cls, by_meaning: Sequence[_Hit], by_words: Sequence[_Hit]) -> "_Found":
+        """Each passage once, with the score of either search that brought it."""
+        meaning = {hit["pk"]: hit["distance"] for hit in by_meaning}
+        # A BM25 score is never below 0; Milvus Lite gives it with a minus sign, as a distance.
+        words = {hit["pk"]: abs(hit["distance"]) for hit in by_words}
+        rows = {hit["pk"]: hit["entity"] for hit in (*by_meaning, *by_words)}
+        candidates = [
+            Candidate(key, row["text"], meaning.get(key), words.get(key)) for key, row in rows.items()
+        ]
+        return cls(candidates, rows)
 
 
 class MilvusStore:
@@ -65,7 +84,7 @@ class MilvusStore:
         self._dimension = dimension
         self._client: AsyncMilvusClient | None = None
         self._writing = asyncio.Lock()
-        self._searches: Batcher[_Search, list[Passage]] = Batcher(
+        self._searches: Batcher[_Search, _Found] = Batcher(
             self._search_together,
             max_items=settings.batch_size,
             lanes=settings.lanes,
@@ -110,8 +129,12 @@ class MilvusStore:
         return documents_of(await asyncio.to_thread(self._all_rows, expression))
 
     async def search(self, tenant: str, text: str, vector: Vectors, *, top_k: int) -> list[Passage]:
-        filters.of_tenant(tenant)
-        return await self._searches.submit(_Search(tenant, text, vector, top_k))
+        found = await self._find(tenant, text, vector, max(self._settings.depth, top_k))
+        best = ranked(text, found.candidates)[:top_k]
+        return [passage_of(candidate.key, found.rows[candidate.key], score) for candidate, score in best]
+
+    async def candidates(self, tenant: str, text: str, vector: Vectors, *, depth: int) -> list[Candidate]:
+        return (await self._find(tenant, text, vector, depth)).candidates
 
     async def sample(self, tenant: str, *, limit: int) -> list[Passage]:
         expression = filters.of_tenant(tenant)
@@ -142,32 +165,35 @@ class MilvusStore:
     def _token(self) -> str:
         return self._settings.token.get_secret_value() if self._settings.token else ""
 
-    async def _search_together(self, searches: Sequence[_Search]) -> Sequence[list[Passage]]:
-        tenant, top_k = searches[0].group()
-        found = await self._call(
-            lambda client: self._hybrid(client, searches, filters.of_tenant(tenant), top_k)
-        )
-        return [[passage_of(hit["pk"], hit["entity"], hit["distance"]) for hit in hits] for hits in found]
+    async def _find(self, tenant: str, text: str, vector: Vectors, depth: int) -> _Found:
+        filters.of_tenant(tenant)
+        return await self._searches.submit(_Search(tenant, text, vector, depth))
 
-    def _hybrid(
-        self, client: AsyncMilvusClient, searches: Sequence[_Search], expression: str, top_k: int
-    ) -> Awaitable[list[list[_Hit]]]:
-        depth = max(self._settings.depth, top_k)
-        meaning = AnnSearchRequest(
-            [search.vector for search in searches], "dense", {"metric_type": "COSINE"}, depth, expr=expression
+    async def _search_together(self, searches: Sequence[_Search]) -> Sequence[_Found]:
+        """Two requests at once: `hybrid_search` keeps only ranks or a mixture of the two scores."""
+        tenant, depth = searches[0].group()
+        vectors, texts = [search.vector for search in searches], [search.text for search in searches]
+        meaning, words = await asyncio.gather(
+            self._nearest(tenant, vectors, "dense", "COSINE", depth=depth),
+            self._nearest(tenant, texts, "sparse", "BM25", depth=depth),
         )
-        words = AnnSearchRequest(
-            [search.text for search in searches], "sparse", {"metric_type": "BM25"}, depth, expr=expression
+        return [_Found.of(*found) for found in zip(meaning, words, strict=True)]
+
+    async def _nearest(
+        self, tenant: str, data: Sequence[object], field: str, metric: str, *, depth: int
+    ) -> list[list[_Hit]]:
+        return await self._call(
+            lambda client: client.search(
+                self._name,
+                list(data),
+                filter=filters.of_tenant(tenant),
+                limit=depth,
+                output_fields=PASSAGE_FIELDS,
+                search_params={"metric_type": metric},
+                anns_field=field,
+                timeout=self._wait,
+            )
         )
-        found: Awaitable[list[list[_Hit]]] = client.hybrid_search(
-            self._name,
-            [meaning, words],
-            RRFRanker(_RRF_K),
-            limit=top_k,
-            output_fields=PASSAGE_FIELDS,
-            timeout=self._wait,
-        )
-        return found
 
     async def _query(
         self, expression: str, fields: list[str], limit: int | None = None

@@ -45,9 +45,6 @@ class Searcher(Protocol):
     async def search(self, tenant: str, text: str, vector: Vectors, *, top_k: int) -> list[Passage]:
         """Passages by meaning and by words, best first; their scores, from 0 to 1, are those of `ranking`."""
 
-    async def candidates(self, tenant: str, text: str, vector: Vectors, *, depth: int) -> list[Candidate]:
-        """The `depth` best by meaning and the `depth` best by words, each with its scores, in no order."""
-
 
 class VectorStore(Searcher, Protocol):
     """Every call takes the tenant, and neither reads nor changes another's passages.
@@ -78,6 +75,9 @@ class VectorStore(Searcher, Protocol):
 
     async def document_hashes(self, tenant: str, document_ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each document that is indexed as a whole; half-written ones are left out."""
+
+    async def candidates(self, tenant: str, text: str, vector: Vectors, *, depth: int) -> list[Candidate]:
+        """The `depth` best by meaning and the `depth` best by words, each with its scores, in no order."""
 
     async def list_documents(self, tenant: str) -> list[IndexedDocument]: ...
 
