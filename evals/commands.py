@@ -61,14 +61,20 @@ def router(
 
 
 @evaluations.command()
-def retrieval(data: Data = None, json: Json = False) -> None:
+def retrieval(
+    data: Data = None,
+    json: Json = False,
+    ablation: Annotated[
+        bool, typer.Option(help="Also rank in other ways, and with weights chosen on the other corpora.")
+    ] = False,
+) -> None:
     """Questions whose passages are known, all corpora indexed together.
 
-    askfleet eval retrieval --data corpora --json
+    askfleet eval retrieval --data corpora --ablation
     """
     from evals.retrieval import main
 
-    _run(main, data, json)
+    _run(main, data, json, *(["--ablation"] if ablation else []))
 
 
 @evaluations.command()

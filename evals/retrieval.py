@@ -1,159 +1,124 @@
-"""Quality of retrieval on labelled questions: `python -m evals.retrieval`.
+"""Quality of retrieval on labelled questions: `askfleet eval retrieval`.
 
-All corpora under `--data` (folders with corpus.jsonl and questions.jsonl) are indexed together for one
-tenant: each passage as one chunk, or with `--chunked` as ingestion cuts it. Prints hit@1, hit@5 and the mean
-reciprocal rank of the first right passage by corpus, over the passages that the ten best chunks belong to.
+All corpora under `--data` (folders with corpus.jsonl and questions.jsonl) are cut as ingestion cuts them, and
+indexed together for one tenant. Each question is asked of that tenant; and, to see whether the score tells
+what is not in the documents, of a tenant that holds only another corpus.
 """
 
 import argparse
 import asyncio
-import base64
+import hashlib
 import json
-import statistics
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from contracts.document import Document
-from contracts.errors import Misconfigured
+from evals.ablation import table
+from evals.corpora import Corpus, Labelled, read_corpora
+from evals.retrieval_figures import Asked, as_text, summary
 from workers.embedding import Embedder, EmbedderSettings, open_embedder
 from workers.ingest.chunking import ChunkSizes, chunk
 from workers.ingest.parsing import Limits, parse
-from workers.retrieval.search import retrieve
-from workers.router.measures import wilson
 from workers.vectors import Chunk, VectorSettings, VectorStore, open_store
 from workers.vectors.testing import milvus_lite
 
-_TENANT = "evals"
-_TOP_K = 10
-_FAR = 5
+DEFAULT_DATA = Path("../shared/data/dev/retrieval")
+_TOGETHER = "together"
 _AT_ONCE = 32
-_LONGEST_CHARS = 16_000
-
-
-@dataclass(frozen=True)
-class Labelled:
-    question: str
-    gold: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Corpus:
-    name: str
-    passages: list[Document]
-    questions: list[Labelled]
+_CHUNKS_AT_ONCE = 128
+_TIMEOUT_S = 60.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/dev/retrieval"))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="a folder with one for each corpus")
     parser.add_argument("--precision", choices=["int8", "float32"], default="int8")
-    parser.add_argument("--chunked", action="store_true")
+    parser.add_argument("--ablation", action="store_true", help="also rank in other ways, and compare")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
-    corpora = [_read(path.parent) for path in sorted(options.data.glob("*/corpus.jsonl"))]
-    if not corpora:
-        raise Misconfigured(f"There is no corpus in {options.data}.", remedy="Name a folder with --data.")
-    embedder = open_embedder(EmbedderSettings(precision=options.precision))
-    with tempfile.TemporaryDirectory() as folder, milvus_lite(Path(folder)) as server:
-        store = open_store(VectorSettings(uri=server.uri), dimension=embedder.dimension)
-        cut = _as_ingested if options.chunked else _whole
-        ranks = asyncio.run(_evaluate(corpora, embedder, store, cut))
+    asked = asyncio.run(_evaluate(read_corpora(options.data), options.precision))
+    _progress("")
     if options.json:
-        print(json.dumps({name: _measures(found) for name, (found, _) in ranks.items()}))
-    else:
-        _show(ranks, embedder.name)
+        print(json.dumps(summary(asked)))
+        return
+    for line in (*as_text(asked), *(table(asked) if options.ablation else ())):
+        print(line)
 
 
-async def _evaluate(
-    corpora: Sequence[Corpus], embedder: Embedder, store: VectorStore, cut: Callable[[Document], list[Chunk]]
-) -> dict[str, tuple[list[int], Corpus]]:
-    await store.ensure_collection()
-    for passage in (passage for corpus in corpora for passage in corpus.passages):
-        chunks = cut(passage)
-        vectors = await embedder.embed([chunk.search_text for chunk in chunks])
-        await store.replace_document(_TENANT, passage.id, content_hash="1", chunks=chunks, vectors=vectors)
-    await store.flush()
-    found = {corpus.name: (await _ranks(corpus, embedder, store), corpus) for corpus in corpora}
-    await store.close()
+async def _evaluate(corpora: Sequence[Corpus], precision: str) -> list[Asked]:
+    embedder = open_embedder(EmbedderSettings.model_validate({"precision": precision}))
+    with tempfile.TemporaryDirectory() as folder, milvus_lite(Path(folder)) as server:
+        settings = VectorSettings(uri=server.uri, timeout_s=_TIMEOUT_S)
+        store = open_store(settings, dimension=embedder.dimension)
+        await store.ensure_collection()
+        owners: dict[str, str] = {}
+        for corpus in corpora:
+            owners |= await _index(corpus, embedder, store)
+        await store.flush()
+        asked = [
+            found for corpus in corpora for found in await _ask(corpus, corpora, owners, embedder, store)
+        ]
+        await store.close()
     await embedder.close()
-    return found
+    return asked
 
 
-def _measures(ranks: Sequence[int]) -> dict[str, float]:
-    return {
-        "hit@1": round(_hits(ranks, 1) / len(ranks), 4),
-        "hit@5": round(_hits(ranks, 5) / len(ranks), 4),
-        "mrr": round(statistics.fmean(1 / rank if rank else 0.0 for rank in ranks), 4),
-        "n": len(ranks),
-    }
+async def _index(corpus: Corpus, embedder: Embedder, store: VectorStore) -> dict[str, str]:
+    """For the tenant of all corpora and for one that holds only this; the passage of each chunk's id."""
+    owners: dict[str, str] = {}
+    chunks: list[Chunk] = []
+    for passage in corpus.passages:
+        pieces = chunk(passage.id, passage.id, parse(passage, Limits()), ChunkSizes())
+        owners |= {piece.chunk_id: passage.id for piece in pieces}
+        chunks += pieces
+    for start in range(0, len(chunks), _CHUNKS_AT_ONCE):
+        part = chunks[start : start + _CHUNKS_AT_ONCE]
+        vectors = await embedder.embed([piece.search_text for piece in part])
+        for tenant in (_TOGETHER, _only(corpus)):
+            name = f"{corpus.name} {start}"
+            await store.replace_document(tenant, name, content_hash="1", chunks=part, vectors=vectors)
+        _progress(f"{corpus.name}: {start + len(part)} of {len(chunks)} chunks indexed")
+    return owners
 
 
-def _show(ranks: dict[str, tuple[list[int], Corpus]], embedder: str) -> None:
-    """The figures with Wilson's intervals at 95 %, and the questions without a right passage among five."""
-    print(f"embedder {embedder}")
-    for name, (found, corpus) in ranks.items():
-        for rank, asked in zip(found, corpus.questions, strict=True):
-            if not 1 <= rank <= _FAR:
-                print(f"{name}: rank {rank or '-'}: {asked.question}")
-        shares = [f"hit@{limit} {_interval(_hits(found, limit), len(found))}" for limit in (1, _FAR)]
-        print(f"{name:20s} {len(found):4d} questions  {'  '.join(shares)}  MRR {_measures(found)['mrr']:.4f}")
-
-
-def _interval(hits: int, total: int) -> str:
-    low, high = wilson(hits, total)
-    return f"{hits / total:.3f} ({low:.3f} to {high:.3f})"
-
-
-async def _ranks(corpus: Corpus, embedder: Embedder, store: VectorStore) -> list[int]:
-    """Rank of the first right passage for each question, from 1; 0: not among those found."""
+async def _ask(
+    corpus: Corpus,
+    corpora: Sequence[Corpus],
+    owners: Mapping[str, str],
+    embedder: Embedder,
+    store: VectorStore,
+) -> list[Asked]:
     free = asyncio.Semaphore(_AT_ONCE)
+    other = corpora[(corpora.index(corpus) + 1) % len(corpora)]
+    tenants = [_TOGETHER] if other is corpus else [_TOGETHER, _only(other)]
+    depth = VectorSettings().depth
 
-    async def rank(labelled: Labelled) -> int:
+    async def one(labelled: Labelled) -> Asked:
         async with free:
-            found = await retrieve(
-                labelled.question, tenant=_TENANT, top_k=_TOP_K, embedder=embedder, store=store
-            )
-        distinct = dict.fromkeys(passage.document_id for passage in found)
-        return next((i for i, document_id in enumerate(distinct, 1) if document_id in labelled.gold), 0)
+            vector = (await embedder.embed([labelled.question]))[0]
+            own, *foreign = [
+                tuple(await store.candidates(tenant, labelled.question, vector, depth=depth))
+                for tenant in tenants
+            ]
+            return Asked(corpus.name, labelled, own, foreign[0] if foreign else (), owners)
 
-    return list(await asyncio.gather(*(rank(labelled) for labelled in corpus.questions)))
-
-
-def _whole(passage: Document) -> list[Chunk]:
-    text = passage.content.decode()
-    starts = range(0, len(text), _LONGEST_CHARS)
-    return [
-        Chunk(f"{passage.id}#{i}", passage.title, (), passage.id, text[i : i + _LONGEST_CHARS])
-        for i in starts
-    ]
+    tasks = [asyncio.create_task(one(labelled)) for labelled in corpus.questions]
+    for done, task in enumerate(tasks, 1):
+        await task
+        _progress(f"{corpus.name}: {done} of {len(tasks)} questions asked")
+    return [task.result() for task in tasks]
 
 
-def _as_ingested(passage: Document) -> list[Chunk]:
-    return chunk(passage.id, passage.id, parse(passage, Limits()), ChunkSizes())
+def _only(corpus: Corpus) -> str:
+    """A tenant; the name of a folder may hold signs that a tenant can't have."""
+    return f"only-{hashlib.sha256(corpus.name.encode()).hexdigest()[:16]}"
 
 
-def _hits(ranks: Sequence[int], limit: int) -> int:
-    return sum(1 <= rank <= limit for rank in ranks)
-
-
-def _read(folder: Path) -> Corpus:
-    passages = [json.loads(line) for line in (folder / "corpus.jsonl").read_text().splitlines()]
-    questions = [json.loads(line) for line in (folder / "questions.jsonl").read_text().splitlines()]
-    return Corpus(
-        name=folder.name,
-        passages=[
-            Document(
-                id=p["id"],
-                title=p["title"],
-                media_type="text/plain",
-                content=base64.b64encode(p["text"].encode()),
-            )
-            for p in passages
-        ],
-        questions=[Labelled(q["question"], frozenset(q["gold_ids"])) for q in questions],
-    )
+def _progress(line: str) -> None:
+    """One line that is written anew, where a person looks on."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
