@@ -10,8 +10,10 @@ import asyncpg
 import pytest
 import yaml
 
+from askfleet.content import SEMANTIC_MODEL
 from askfleet.embedded.postgres import PostgresServer
 from askfleet.main import main
+from askfleet.semantic_model import check_file
 from contracts import Rows
 from workers.catalogue.loading import load_schema
 from workers.sql.agent import answer
@@ -228,3 +230,10 @@ def test_a_term_that_a_comment_defines_is_a_figure_of_the_database(dsn: str) -> 
     found = asked("What is the trip margin in April 2024?", dsn, None)
     assert found.rows == ((pytest.approx(0.5),),), found
     assert asked("How many ferry trips were there?", dsn, None).rows == ((2,),)
+
+
+async def test_the_file_of_the_sample_database_has_no_mistakes(postgres_dsn: str) -> None:
+    connection = await asyncpg.connect(postgres_dsn)
+    await connection.execute((SEMANTIC_MODEL.parent / "support_desk.sql").read_text())
+    await connection.close()
+    assert await check_file(SEMANTIC_MODEL, postgres_dsn, tenant="demo") == []

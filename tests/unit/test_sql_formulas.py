@@ -95,8 +95,15 @@ def test_a_formula_over_rows_is_taken_row_by_row_where_rows_are_shown() -> None:
 
 def test_a_quotient_over_many_rows_is_the_quotient_of_the_sums() -> None:
     sql = sql_of("What is the average FM per boat?", MARGIN)
-    assert "(SUM(trips.fare) - SUM(trips.fuel)) / SUM(trips.fare)" in sql
+    assert "SUM(trips.fare - trips.fuel) / SUM(trips.fare)" in sql
     assert "GROUP BY boats.boat_name" in sql
+
+
+def test_a_difference_over_many_rows_is_the_aggregate_of_the_differences() -> None:
+    hours = Formula("delay", sql="extract(epoch from trips.sailed_on - trips.sailed_on) / 3600")
+    assert "AVG((EXTRACT(EPOCH FROM trips.sailed_on - trips.sailed_on) / 3600))" in sql_of(
+        "What is the average delay per boat?", hours
+    )
 
 
 def test_a_figure_over_many_rows_keeps_the_conditions_of_the_question() -> None:
@@ -199,3 +206,8 @@ def test_a_period_is_no_quantity() -> None:
     proposal = plan("How many trips sailed in the last 30 days?", UNITS)
     assert not isinstance(proposal, NoProposal)
     assert "30 DAY" in proposal.sql.upper()
+
+
+def test_a_quantity_is_brought_to_the_unit_of_a_formula() -> None:
+    hours = Formula("delay", sql="extract(epoch from sailed_on - sailed_on) / 3600", unit="hours")
+    assert "/ 3600) > 48" in sql_of("Which trips have a delay above 2 days?", replace(hours, table=TRIPS.key))

@@ -70,7 +70,7 @@ def _column(column: Column) -> str:
     more = {"synonyms": list(column.synonyms), "unit": column.unit, "hidden": column.hidden}
     fields |= {name: value for name, value in more.items() if value}
     few = column.values if len(column.values) <= _MAX_CATEGORIES else ()
-    rest = ", ..." if len(few) > _SHOWN_VALUES else ""
+    rest = " and more" if len(few) > _SHOWN_VALUES else ""
     values = f"e.g. {', '.join(few[:_SHOWN_VALUES])}{rest}" if few else ""
     said = _comment(column.description, values)
     return f"- {_flow(fields)}{f'  # {said}' if said else ''}"

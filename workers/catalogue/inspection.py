@@ -19,6 +19,7 @@ Code = Literal[
     "synonym-collides", "formula-refused", "formula-failed", "verified-refused", "verified-failed",
 ]  # fmt: skip
 Path = tuple[int | str, ...]
+_QUOTE = "Correct the YAML; a text with any of : ? # , [ ] { } in it needs quotes."
 _MODEL = TypeAdapter(SemanticModel)
 
 
@@ -61,9 +62,9 @@ def parse(text: str) -> tuple[SemanticModel | None, Source | None, list[Finding]
         raw, source = yaml.safe_load(text), Source(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        return None, None, [Finding(line, "not-yaml", "the file", f"{error.problem}", "Correct the YAML.")]
+        return None, None, [Finding(line, "not-yaml", "the file", f"{error.problem}", _QUOTE)]
     except yaml.YAMLError as error:
-        return None, None, [Finding(1, "not-yaml", "the file", str(error), "Correct the YAML.")]
+        return None, None, [Finding(1, "not-yaml", "the file", str(error), _QUOTE)]
     try:
         return _MODEL.validate_python(raw if raw is not None else {}), source, []
     except ValidationError as error:

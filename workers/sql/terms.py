@@ -48,13 +48,13 @@ def plan(question: str, index: SchemaIndex, extra: Sequence[Formula] = ()) -> Pr
     Args:
         extra: formulas beside those of the model, such as those of an instruction to this question.
     """
-    asked = measured(question, index)
-    return asked.judge(_plan(asked.question, index, extra))
-
-
-def _plan(question: str, index: SchemaIndex, extra: Sequence[Formula]) -> Proposal | NoProposal:
-    planner = Planner(index.model, index)
     said = _said(question, index, (*extra, *index.model.formulas))
+    asked = measured(question, index, [item.formula for item in said])
+    return asked.judge(_plan(asked.question, index, said))
+
+
+def _plan(question: str, index: SchemaIndex, said: Sequence[_Said]) -> Proposal | NoProposal:
+    planner = Planner(index.model, index)
     if not said:
         return planner.plan(question)
     plain, worded = planner.plan(question), _in_words(question, said)
@@ -196,14 +196,24 @@ def _replaced(place: exp.Column, made: Compiled, select: exp.Select) -> bool:
             return True
         _swap(place, tree, made)
         return True
-    if summed and around is not None and tree.find(exp.Div) is not None:
-        # Of a quotient over many rows the parts are added up, not the quotients.
-        for leaf in list(tree.find_all(exp.Column)):
-            leaf.replace(exp.Sum(this=leaf.copy()))
-        _swap(around, tree, made)
-        return True
-    _swap(place, tree, made)
+    whole = _quotient_of_sums(tree) if summed else None
+    if whole is not None and around is not None:
+        _swap(around, whole, made)
+    else:
+        _swap(place, tree, made)
     return True
+
+
+def _quotient_of_sums(tree: exp.Expr) -> exp.Expr | None:
+    """Of a quotient over many rows both sides are added up, not the quotients; None where it is none."""
+    whole = exp.Paren(this=tree.copy())
+    for division in list(whole.find_all(exp.Div)):
+        inside = division.find_ancestor(exp.AggFunc)
+        if inside is None and all(side.find(exp.Column) for side in (division.left, division.right)):
+            division.set("this", exp.Sum(this=division.left.unnest()))
+            division.set("expression", exp.Sum(this=division.right.unnest()))
+    columns = list(whole.find_all(exp.Column))
+    return whole if all(item.find_ancestor(exp.AggFunc) for item in columns) else None
 
 
 def _swap(old: exp.Expr, tree: exp.Expr, made: Compiled) -> None:

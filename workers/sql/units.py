@@ -5,10 +5,11 @@ where it finds no place: 50 dollars are not compared with a price in euros.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from workers.catalogue.linking import SchemaIndex
-from workers.catalogue.model import Column
+from workers.catalogue.model import Column, Formula
 from workers.sql.proposal import NoProposal, Proposal
 
 # Factor to the first unit of each line.
@@ -31,6 +32,8 @@ _SPOKEN = {
     "chf": "CHF", "yen": "JPY", "jpy": "JPY", "percentage": "percent", "%": "percent", "byte": "bytes",
     "kb": "kB", "mb": "MB", "gb": "GB", "liter": "l", "litre": "l",
 }  # fmt: skip
+_FIGURE = ""
+"""Stands for a formula, which leaves no name in a statement."""
 _KNOWN = {unit.lower(): unit for dimension in _DIMENSIONS for unit in dimension}
 _QUANTITY = re.compile(
     r"(?<![\w.,/-])(?P<sign>[$€£])?(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
@@ -57,7 +60,9 @@ class Measured:
         """A quantity that the plan compares with another column has not been understood."""
         if isinstance(proposal, NoProposal):
             return proposal
-        met = all(any(f".{name} " in proposal.sql for name in names) for names in self.columns)
+        met = all(
+            any(name == _FIGURE or f".{name} " in proposal.sql for name in names) for names in self.columns
+        )
         return proposal if met else replace(proposal, confident=False)
 
 
@@ -71,22 +76,28 @@ def canonical(unit: str) -> str:
     return lower
 
 
-def measured(question: str, index: SchemaIndex) -> Measured:
+def measured(question: str, index: SchemaIndex, said: Sequence[Formula] = ()) -> Measured:
+    """
+    Args:
+        said: formulas in the question; quantities of what they measure are brought to their unit.
+    """
+    figures = [Column(_FIGURE, "number", unit=formula.unit) for formula in said if formula.unit]
     kept = [column for entity in index.model.visible for column in entity.visible if column.unit]
-    if not kept:
+    if not kept and not figures:
         return Measured(question)
     columns: list[frozenset[str]] = []
 
     def plain(match: re.Match[str]) -> str:
-        said = match["sign"] or match["unit"] or ""
+        spoken = match["sign"] or match["unit"] or ""
         before, after = question[: match.start()], question[match.end() :]
-        if not said or _is_time(canonical(said), before, after):
+        if not spoken or _is_time(canonical(spoken), before, after):
             return match[0]
         # `kg` that names the column `weight_kg` says which column is meant.
         if match["unit"] and index.phrase([match["unit"]]):
             return match[0]
         number = float(match["number"].replace(",", ""))
-        found = _converted(number, canonical(said), kept)
+        unit = canonical(spoken)
+        found = _converted(number, unit, figures) or _converted(number, unit, kept)
         if found is None:
             return match[0]
         value, names = found
