@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 import yaml
-from fleet import DEMO, DOCS, SIMULATED, Fleet
+from fleet import DEMO, DOCS, HOSTILE, SIMULATED, Fleet
 from rich.console import Console
 
 from askfleet import content
@@ -68,7 +68,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateFolder]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def fleet(state: StateFolder) -> AsyncIterator[Fleet]:
-    keys = write_tenants(state, DEMO, DOCS)
+    keys = write_tenants(state, DEMO, DOCS, HOSTILE)
     extra = Supervisor(backoff=Backoff(first_s=0.1))
     async with Stack(state, OPTIONS) as stack:
         await stack.start_servers()

@@ -19,8 +19,8 @@ from bus.testing import eventually
 from bus.topology import STREAMS
 from contracts import Event, Terminal
 
-DEMO, DOCS = "demo", "docs"
-"""Tenants: of the support desk and its handbook, and of the development data."""
+DEMO, DOCS, HOSTILE = "demo", "docs", "hostile"
+"""Tenants: of the support desk and its handbook, of the development data, of documents that mean harm."""
 SIMULATED = "simulated"
 """The model whose text follows from its prompt alone and comes at a stated pace."""
 BACK_WITHIN_S = 30.0
