@@ -1,0 +1,5 @@
+INSERT INTO hall VALUES (1,'Lantern Hall','Brugge',420,1961),(2,'Old Granary','Lund',150,1988),(3,'Salt House','Porto',900,2004),(4,'Kiln Room','Lund',80,2011),(5,'North Dome','Tartu',1200,1999);
+INSERT INTO choir VALUES (1,'Larks','Sweden',1950,'folk'),(2,'Granite Voices','Portugal',1987,'sacred'),(3,'Blue Hour','Estonia',2009,'jazz'),(4,'Mill Street','Belgium',1987,'folk');
+INSERT INTO singer VALUES (1,'Ada Holm',34,'F','alto','Sweden',1),(2,'Rui Pinto',51,'M','bass','Portugal',2),(3,'Kai Saar',22,'M','tenor','Estonia',3),(4,'Mia Lepp',29,'F','soprano','Estonia',3),(5,'Jan Maes',45,'M','bass','Belgium',4),(6,'Elin Berg',61,'F','soprano','Sweden',1),(7,'Ines Reis',38,'F','alto','Portugal',2),(8,'Liv Dahl',27,'F','soprano','Sweden',NULL);
+INSERT INTO recital VALUES (1,'Winter Light','season',2019,1),(2,'River Songs','nature',2020,3),(3,'Night Watch','season',2021,3),(4,'Stone and Sky','nature',2021,5),(5,'First Frost','season',2022,2),(6,'Harvest','season',2022,3);
+INSERT INTO singer_in_recital VALUES (1,1),(1,5),(1,6),(2,2),(2,7),(3,3),(3,4),(3,2),(4,4),(4,3),(4,1),(5,1),(6,2),(6,1),(6,4);

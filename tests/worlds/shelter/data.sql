@@ -1,0 +1,5 @@
+INSERT INTO breeds VALUES ('HUS','Husky'),('PUG','Pug'),('COL','Collie'),('BEA','Beagle');
+INSERT INTO keepers VALUES (1,'Iris','Bell','1 Elm Row','Dover','Kent','iris@home.test'),(2,'Otto','Bell','2 Oak Row','Leeds','Yorkshire','otto@home.test'),(3,'Mara','Quinn','3 Ash Row','Dover','Kent',NULL),(4,'Hugo','Tate','4 Fir Row','York','Yorkshire','hugo@home.test');
+INSERT INTO vets VALUES (1,'SURG','Anne','West','Leeds'),(2,'NURSE','Paul','Ford','York'),(3,'SURG','Iris','Shaw','Dover');
+INSERT INTO animals VALUES (1,1,'HUS','Rex',5,21.5,'M','2021-01-10','2021-03-01'),(2,1,'PUG','Momo',2,7.2,'F','2021-02-12',NULL),(3,2,'PUG','Bean',9,8.8,'M','2021-05-05','2021-05-20'),(4,3,'COL','Jet',3,19.0,'M','2022-01-01',NULL),(5,2,'HUS','Luna',7,23.1,'F','2022-04-04','2022-04-30'),(6,NULL,'PUG','Dot',1,6.0,'F','2022-06-16',NULL);
+INSERT INTO cures VALUES (1,1,1,'vaccination','2021-01-20 09:00',120),(2,1,1,'operation','2021-02-10 11:30',640),(3,3,2,'vaccination','2021-05-10 14:00',45),(4,5,1,'checkup','2022-04-10 08:45',60),(5,5,2,'vaccination','2022-04-20 10:10',95),(6,2,1,'checkup','2022-05-01 16:00',75);
