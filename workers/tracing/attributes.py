@@ -176,17 +176,17 @@ def of_request(model: str, request: GenerationRequest, content: Content) -> Attr
     }
     if not content.kept:
         return found
-    asked = "\n\n".join(message.content for message in request.messages)
-    return (
-        found | dict(given(asked, content)) | dict(_messages("llm.input_messages", request.messages, content))
-    )
+    messages = _messages("llm.input_messages", request.messages, content)
+    asked = "\n\n".join(text for name, text in messages.items() if name.endswith(".content"))
+    return found | messages | {"input.value": asked, "input.mime_type": TEXT}
 
 
 def of_reply(text: str, content: Content) -> Attributes:
     if not content.kept:
         return {}
-    reply = [Message("assistant", text)]
-    return {**returned(text, content), **_messages("llm.output_messages", reply, content)}
+    messages = _messages("llm.output_messages", [Message("assistant", text)], content)
+    reply = messages["llm.output_messages.0.message.content"]
+    return {**messages, "output.value": reply, "output.mime_type": TEXT}
 
 
 def of_usage(usage: Usage) -> Attributes:
@@ -202,8 +202,8 @@ def of_tokens(completion: int) -> Attributes:
     return {"llm.token_count.completion": completion}
 
 
-def _messages(place: str, messages: Iterable[Message], content: Content) -> Attributes:
-    found: dict[str, Value] = {}
+def _messages(place: str, messages: Iterable[Message], content: Content) -> dict[str, str]:
+    found: dict[str, str] = {}
     for number, message in enumerate(messages):
         found[f"{place}.{number}.message.role"] = message.role
         found[f"{place}.{number}.message.content"] = content.text(message.content)
