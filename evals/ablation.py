@@ -1,4 +1,4 @@
-"""The same candidates in other orders: what each part of the ranking gives, and whether weights are fitted."""
+"""The same candidates in other orders: what each part of the ranking gives, and whether it is fitted."""
 
 import itertools
 import statistics

@@ -2,40 +2,41 @@
 
 The parts are the worker's own: handler, embedding model and a Milvus Lite server in a process of its own.
 Only the bus is left out. CPU seconds tell how far other work on the machine lengthened the wall time.
+`--index 2000` only compares, over so many chunks, building the index with embedding: writing the rows, making
+both indexes and flushing, until the first search of the flushed rows is answered.
 """
 
 import argparse
 import asyncio
 import base64
 import resource
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from contracts.document import Document, Outcome
-from contracts.errors import DependencyUnavailable, InvalidDocument
+from contracts.errors import InvalidDocument
 from workers.embedding import Embedder, EmbedderSettings, open_embedder
 from workers.ingest.chunking import chunk
 from workers.ingest.flushing import Flusher
 from workers.ingest.handler import DocumentLocks, handle
 from workers.ingest.parsing import parse
 from workers.ingest.settings import IngestSettings
-from workers.vectors import VectorSettings, VectorStore, open_store
+from workers.vectors import Chunk, VectorSettings, VectorStore, open_store
+from workers.vectors.testing import RunningServer, milvus_lite
 
 _TENANT = "bench"
 _QUESTION = "How do I limit the size of a stream?"
 _SEARCHES = 20
-_START_TIMEOUT_S = 60.0
-_STOP_TIMEOUT_S = 30.0
+_BAR = 5.0
+_WRITTEN_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,23 @@ class Parts:
     locks: DocumentLocks
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/dev/docs_markdown"))
     parser.add_argument("--parse-only", action="store_true", help="parse and chunk, no embedding, no store")
-    options = parser.parse_args()
+    parser.add_argument("--index", type=int, metavar="CHUNKS", help="only: index building beside embedding")
+    options = parser.parse_args(arguments)
     documents = list(_documents(options.data))
     print(f"{len(documents)} documents, {sum(len(document.content) for document in documents):,} bytes")
     settings = IngestSettings()
+    if options.index:
+        with tempfile.TemporaryDirectory() as folder, milvus_lite(Path(folder)) as server:
+            asyncio.run(_bench_index(_chunks(documents, settings)[: options.index], server))
+        return
     _bench_parsing(documents, settings)
     if not options.parse_only:
-        with tempfile.TemporaryDirectory() as folder, _milvus_lite(Path(folder)) as uri:
-            asyncio.run(_bench_ingest(documents, settings, uri))
+        with tempfile.TemporaryDirectory() as folder, milvus_lite(Path(folder)) as server:
+            asyncio.run(_bench_ingest(documents, settings, server.uri))
         print(f"this process: {_usage(resource.RUSAGE_SELF)}")
         print(f"Milvus Lite:  {_usage(resource.RUSAGE_CHILDREN)}")
 
@@ -101,6 +107,42 @@ async def _bench_ingest(documents: list[Document], settings: IngestSettings, uri
     await embedder.close()
 
 
+def _chunks(documents: list[Document], settings: IngestSettings) -> list[Chunk]:
+    return [
+        piece
+        for document in documents
+        for piece in chunk(
+            document.id, document.id, parse(document, settings.limits()), settings.chunk_sizes()
+        )
+    ]
+
+
+async def _bench_index(chunks: Sequence[Chunk], server: RunningServer) -> None:
+    embedder = open_embedder(EmbedderSettings())
+    store = open_store(VectorSettings(uri=server.uri, timeout_s=60.0), dimension=embedder.dimension)
+    await store.ensure_collection()
+    processes = [psutil.Process(), psutil.Process(server.pid)]
+    before = _cpu_s(processes)
+    vectors = await embedder.embed([piece.search_text for piece in chunks])
+    embedded = _cpu_s(processes)
+    for start in range(0, len(chunks), _WRITTEN_AT_ONCE):
+        part = slice(start, start + _WRITTEN_AT_ONCE)
+        await store.replace_document(
+            _TENANT, f"part {start}", content_hash="1", chunks=chunks[part], vectors=vectors[part]
+        )
+    await store.flush()
+    await store.search(_TENANT, _QUESTION, vectors[0], top_k=1)
+    embedding, building = embedded - before, _cpu_s(processes) - embedded
+    await store.close()
+    await embedder.close()
+    print(f"{len(chunks)} chunks: embedding {embedding:.1f} s of CPU, index building {building:.1f} s")
+    print(f"index building is {embedding / building:.1f} times faster than embedding (bar: {_BAR:g})")
+
+
+def _cpu_s(processes: Sequence[psutil.Process]) -> float:
+    return sum(float(sum(process.cpu_times()[:2])) for process in processes)
+
+
 async def _run(name: str, documents: list[Document], parts: Parts) -> None:
     started = time.perf_counter()
     slots = asyncio.Semaphore(parts.settings.concurrency)
@@ -140,37 +182,6 @@ async def _search_ms(parts: Parts) -> float:
     vector = (await parts.embedder.embed([_QUESTION]))[0]
     await parts.store.search(_TENANT, _QUESTION, vector, top_k=5)
     return 1000 * (time.perf_counter() - started)
-
-
-@contextmanager
-def _milvus_lite(folder: Path) -> Iterator[str]:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder / "data")]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        _await_port(port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _await_port(port: int) -> None:
-    deadline = time.monotonic() + _START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        with closing(socket.socket()) as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise DependencyUnavailable(f"Milvus Lite did not start within {_START_TIMEOUT_S:g} s.")
 
 
 def _usage(who: int) -> str:
