@@ -120,12 +120,18 @@ async def evaluate(
     """
     Args:
         engine: settings of the language model that writes SQL too; without one, the planner is measured.
+
+    Raises:
+        DependencyUnavailable: the language model does not answer.
     """
     folders = _folders(data, only)
     settings = engine or SqlSettings(sql_engine="none")
     completion = await open_completion(settings)
     author = Author(completion, settings.sql_engine_candidates)
     try:
+        if completion is not None:
+            # A worker goes on without its engine; to measure one, it has to be there.
+            await completion.start()
         return await _evaluate_all(folders, author)
     finally:
         if completion is not None:

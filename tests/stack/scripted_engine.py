@@ -50,7 +50,7 @@ async def _streamed(text: str) -> AsyncIterator[str]:
 
 
 @contextmanager
-def scripted(*answers: str, status: int = 200) -> Iterator[Script]:
+def scripted(*answers: str, status: int = 200, port: int = 0) -> Iterator[Script]:
     script = Script(list(answers), status)
     app = Starlette(
         routes=[
@@ -59,7 +59,8 @@ def scripted(*answers: str, status: int = 200) -> Iterator[Script]:
         ]
     )
     listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="none", log_level="warning"))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()

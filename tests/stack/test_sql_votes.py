@@ -119,6 +119,20 @@ async def test_an_uncertain_answer_is_given_while_the_model_is_away(
             await asked(script, database, index, UNPLANNED)
 
 
+async def test_a_worker_that_starts_before_its_model_uses_it_once_it_is_there(
+    database: Database, index: SchemaIndex
+) -> None:
+    with scripted("") as gone:
+        port = int(gone.url.split(":")[2].partition("/")[0])
+    completion = await open_completion(SqlSettings(sql_engine="openai", sql_engine_url=gone.url))
+    assert completion is not None
+    alone = await answer(UNSURE, database=database, index=index, engine=completion)
+    with scripted(IN_OSLO, port=port):
+        both = await answer(UNSURE, database=database, index=index, engine=completion)
+        await completion.close()
+    assert (alone.rows, alone.confidence, both.confidence) == (((2,),), "low", "high")
+
+
 async def test_the_key_of_the_generation_workers_goes_to_their_server_only(
     database: Database, index: SchemaIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:

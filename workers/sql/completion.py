@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+
+import structlog
 
 from bus.spans import NoSpans, Spans
 from contracts.errors import DependencyUnavailable
@@ -10,12 +13,23 @@ from workers.sql.settings import SqlSettings
 from workers.tracing.content import Content
 from workers.tracing.ports import traced_engine
 
+log = structlog.get_logger(__name__)
+
 
 class Completion:
-    """One prompt in, the whole text out."""
+    """One prompt in, the whole text out. The engine may come later than the worker."""
 
-    def __init__(self, engine: Engine, *, timeout_s: float) -> None:
-        self._engine, self._timeout_s = engine, timeout_s
+    def __init__(self, open_engine: Callable[[], Awaitable[Engine]], *, timeout_s: float) -> None:
+        self._open, self._timeout_s = open_engine, timeout_s
+        self._engine: Engine | None = None
+        self._opening = asyncio.Lock()
+
+    async def start(self) -> Engine:
+        """Raises DependencyUnavailable; Misconfigured: the key is refused, or the model is not served."""
+        async with self._opening:
+            if self._engine is None:
+                self._engine = await self._open()
+            return self._engine
 
     async def complete(
         self, prompt: str, *, max_tokens: int, grammar: str | None = None, temperature: float = 0.0
@@ -29,22 +43,40 @@ class Completion:
         )
         try:
             async with asyncio.timeout(self._timeout_s):
-                async with contextlib.aclosing(self._engine.stream(request)) as pieces:
+                engine = await self.start()
+                async with contextlib.aclosing(engine.stream(request)) as pieces:
                     return "".join([piece.text async for piece in pieces])
         except TimeoutError as error:
             raise DependencyUnavailable(f"No statement came within {self._timeout_s:g} s.") from error
 
     async def close(self) -> None:
-        await self._engine.close()
+        if self._engine is not None:
+            await self._engine.close()
 
 
 async def open_completion(settings: SqlSettings, spans: Spans | None = None) -> Completion | None:
-    """None where no engine is configured: then the planner and the verified queries answer alone."""
+    """None where no engine is configured: then the planner and the verified queries answer alone.
+
+    Raises:
+        Misconfigured: the server refuses the key or does not serve the model. One that is away is no error.
+    """
     if settings.sql_engine == "none":
         return None
-    opened = await open_engine(engine_settings(settings))
-    engine = traced_engine(opened, spans or NoSpans(), Content(settings.trace_content))
-    return Completion(engine, timeout_s=settings.sql_engine_timeout_s)
+
+    async def opened() -> Engine:
+        engine = await open_engine(engine_settings(settings))
+        return traced_engine(engine, spans or NoSpans(), Content(settings.trace_content))
+
+    completion = Completion(opened, timeout_s=settings.sql_engine_timeout_s)
+    try:
+        await completion.start()
+    except DependencyUnavailable as error:
+        log.warning(
+            "the language model for SQL is away; the planner answers alone until it is there",
+            action="sql_engine_away",
+            error=error.detail,
+        )
+    return completion
 
 
 def engine_settings(settings: SqlSettings) -> EngineSettings:
@@ -52,7 +84,13 @@ def engine_settings(settings: SqlSettings) -> EngineSettings:
 
     With one, nothing of theirs: a key must not go to a server that it was not given for.
     """
-    own: dict[str, object] = {"kind": settings.sql_engine, "silence_s": settings.sql_engine_timeout_s}
+    own: dict[str, object] = {
+        "kind": settings.sql_engine,
+        "silence_s": settings.sql_engine_timeout_s,
+        # The planner's answer should not wait for a server that is away.
+        "start_timeout_s": 0.0,
+        "unreachable_s": 0.0,
+    }
     if settings.sql_engine_url:
         own |= {"url": settings.sql_engine_url, "api_key": None, "model": ""}
     if settings.sql_engine_model:
