@@ -7,6 +7,7 @@ from functools import cached_property
 
 from evals.answer_judge import CitedSentence, cited_sentences, contains, recall, supported
 from evals.answering import Answered
+from evals.phoenix import Case
 from workers.router.measures import wilson
 
 _REFUSED_KINDS = ("foreign", "perturbed", "unanswerable")
@@ -122,6 +123,29 @@ def as_text(answered: Sequence[Answered]) -> Iterator[str]:
         yield f"{name}: {len(own)} questions of its own"
         yield from (f"  {label:20s} {share}" for label, share in shares if share.total)
     yield f"median {_median_ms(judged):.1f} ms a question, search included"
+
+
+def cases(answered: Sequence[Answered]) -> list[Case]:
+    """For Phoenix: each question with what was wanted and what came."""
+    return [_case(found) for found in map(Judged, answered)]
+
+
+def _case(found: Judged) -> Case:
+    ask, done = found.answered.ask, found.answered.done
+    own = ask.kind == "own"
+    scores = {"right_to_answer": float(found.refused is not own)}
+    if own and ask.labelled.spans:
+        scores["containment"] = float(found.contains_span)
+    if own:
+        scores["answer_recall"] = found.recall
+    if found.citations:
+        scores["citation_precision"] = statistics.fmean(held for _, held in found.citations)
+    return Case(
+        {"question": ask.labelled.question, "corpus": ask.corpus, "kind": ask.kind},
+        {"answers": list(ask.labelled.answers) if own else []},
+        {"text": done.text, "answered": done.answered, "took_ms": round(found.answered.took_ms, 1)},
+        scores,
+    )
 
 
 def failures(answered: Sequence[Answered]) -> Iterator[str]:

@@ -15,10 +15,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from evals.answer_figures import as_text, failures, summary
+from evals.answer_figures import as_text, cases, failures, summary
 from evals.answering import ENGINES, Answered, Answering, Ask, indexed, open_answering
 from evals.corpora import Corpus, Labelled, read_corpora
 from evals.perturbation import perturbed
+from evals.phoenix import upload
 
 DEFAULT_DATA = Path("../shared/data/dev/retrieval")
 TOGETHER = "together"
@@ -30,9 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--engine", choices=ENGINES, default="llamacpp", help="quote: no model at all")
     parser.add_argument("--limit", type=int, help="ask so many questions of each corpus, evenly spread")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--phoenix", default="", help="address of a Phoenix that keeps this as an experiment")
     options = parser.parse_args(arguments)
     corpora = read_corpora(options.data)
     answered = asyncio.run(_evaluate(corpora, options.engine, options.limit))
+    if options.phoenix:
+        about = {"engine": options.engine}
+        print(upload(options.phoenix, "answers", cases(answered), settings=about), file=sys.stderr)
     if options.json:
         print(json.dumps(summary(answered)))
         return

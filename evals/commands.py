@@ -12,6 +12,9 @@ evaluations = typer.Typer(
     rich_markup_mode="markdown",
 )
 Data = Annotated[Path | None, typer.Option(help="The labelled data; docs/quality.md describes the folder.")]
+Phoenix = Annotated[
+    str, typer.Option(help="Address of a Phoenix: keep questions and results there as an experiment.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -67,6 +70,7 @@ def retrieval(
     ablation: Annotated[
         bool, typer.Option(help="Also rank in other ways, and with weights chosen on the other corpora.")
     ] = False,
+    phoenix: Phoenix = "",
 ) -> None:
     """Questions whose passages are known, all corpora indexed together.
 
@@ -74,7 +78,7 @@ def retrieval(
     """
     from evals.retrieval import main
 
-    _run(main, data, json, *(["--ablation"] if ablation else []))
+    _run(main, data, json, *(["--ablation"] if ablation else []), *_kept(phoenix))
 
 
 @evaluations.command()
@@ -85,6 +89,7 @@ def answers(
         str, typer.Option(help="llamacpp, quote (no model) or openai (as AF_ENGINE_* say).")
     ] = "llamacpp",
     limit: Annotated[int | None, typer.Option(help="Questions of each corpus, evenly spread.")] = None,
+    phoenix: Phoenix = "",
 ) -> None:
     """Questions with a known answer, and questions that must be refused.
 
@@ -93,7 +98,11 @@ def answers(
     from evals.answers import main
 
     limited = ["--limit", str(limit)] if limit is not None else []
-    _run(main, data, json, "--engine", engine, *limited)
+    _run(main, data, json, "--engine", engine, *limited, *_kept(phoenix))
+
+
+def _kept(phoenix: str) -> list[str]:
+    return ["--phoenix", phoenix] if phoenix else []
 
 
 def _run(main: Callable[[Sequence[str]], None], data: Path | None, json: bool, *more: str) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from evals.ablation import table
 from evals.corpora import Corpus, Labelled, read_corpora
-from evals.retrieval_figures import Asked, as_text, summary
+from evals.phoenix import upload
+from evals.retrieval_figures import Asked, as_text, cases, summary
 from workers.embedding import Embedder, EmbedderSettings, open_embedder
 from workers.ingest.chunking import ChunkSizes, chunk
 from workers.ingest.parsing import Limits, parse
@@ -36,9 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--precision", choices=["int8", "float32"], default="int8")
     parser.add_argument("--ablation", action="store_true", help="also rank in other ways, and compare")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--phoenix", default="", help="address of a Phoenix that keeps this as an experiment")
     options = parser.parse_args(arguments)
     asked = asyncio.run(_evaluate(read_corpora(options.data), options.precision))
     _progress("")
+    if options.phoenix:
+        about = {"precision": options.precision}
+        print(upload(options.phoenix, "retrieval", cases(asked), settings=about), file=sys.stderr)
     if options.json:
         print(json.dumps(summary(asked)))
         return

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evals.corpora import Labelled
+from evals.phoenix import Case
 from workers.router.measures import wilson
 from workers.vectors.ranking import RELEVANT, Candidate, ranked
 
@@ -49,6 +50,23 @@ class Separation:
 
 def as_ranked(question: str, found: Sequence[Candidate]) -> list[Candidate]:
     return [candidate for candidate, _ in ranked(question, found)]
+
+
+def cases(asked: Sequence[Asked]) -> list[Case]:
+    """For Phoenix: each question that has an answer, with the passages that hold it and those that came."""
+    return [_case(found) for found in asked if found.answerable]
+
+
+def _case(found: Asked) -> Case:
+    place = rank(found)
+    came = dict.fromkeys(map(found.passage_of, as_ranked(found.labelled.question, found.own)))
+    scores = {"recall_at_1": float(place == 1), "recall_at_5": float(0 < place <= 5)}
+    return Case(
+        {"question": found.labelled.question, "corpus": found.corpus},
+        {"passages": sorted(found.labelled.gold)},
+        {"passages": list(came)[:_FARTHEST], "rank": place},
+        scores | {"reciprocal_rank": 1 / place if place else 0.0},
+    )
 
 
 def rank(asked: Asked, order: Order = as_ranked) -> int:

@@ -1,5 +1,6 @@
 """The real Phoenix beside the real stack: what it shows of a question is what happened to it."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from askfleet.sse import AnswerStream
 from askfleet.supervisor import State
 from bus.testing import eventually
 from contracts import Done, Event, Evidence, Routed, Rows
+from evals.phoenix import Case, upload
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -132,3 +134,28 @@ async def test_feedback_lands_on_the_trace_of_its_answer(fleet: Fleet, phoenix: 
         await eventually(landed, within_s=ARRIVES_WITHIN_S, every_s=0.2)
 
     assert shown == [("feedback", "down", 0.0, "It is the green lamp.")]
+
+
+async def test_an_evaluation_is_kept_as_an_experiment_over_its_questions(phoenix: httpx.AsyncClient) -> None:
+    cases = [
+        Case({"question": "Which lamp?"}, {"answers": ["red"]}, {"text": "The red one."}, {"containment": 1.0}),
+        Case({"question": "Which door?"}, {"answers": ["left"]}, {"text": "No idea."}, {"containment": 0.0}),
+    ]
+    url = str(phoenix.base_url)
+    async with phoenix:
+        pages = [
+            await asyncio.to_thread(upload, url, "answers", cases, settings={"engine": engine})
+            for engine in ("quote", "llamacpp")
+        ]
+        datasets = (await phoenix.get("/v1/datasets")).json()["data"]
+        kept = [
+            (await phoenix.get(f"/v1/experiments/{page.partition('=')[2]}/json")).json() for page in pages
+        ]
+
+    assert len(datasets) == 1, "the same questions are one data set"
+    for rows in kept:
+        shown = {row["input"]["question"]: row for row in rows}
+        assert shown["Which lamp?"]["output"] == {"text": "The red one."}
+        assert shown["Which lamp?"]["reference_output"] == {"answers": ["red"]}
+        scores = {name: row["annotations"][0]["score"] for name, row in shown.items()}
+        assert scores == {"Which lamp?": 1.0, "Which door?": 0.0}
