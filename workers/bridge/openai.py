@@ -208,7 +208,10 @@ def _usage(found: Snapshot) -> dict[str, Any]:
 
 
 def _sources(found: Snapshot) -> list[dict[str, Any]]:
-    """What the `[n]` of the text stand for, with the passage's text or the statement."""
+    """What the `[n]` of the text stand for, with the passage's text or the statement.
+
+    `document` and `metadata` say the same in the shape that Open WebUI shows.
+    """
     passages = {passage.chunk_id: passage for passage in found.passages}
     made = []
     for citation in found.citations:
@@ -217,6 +220,8 @@ def _sources(found: Snapshot) -> list[dict[str, Any]]:
             source["text"] = passages[citation.chunk_id].text
         if citation.kind == "rows" and found.rows is not None:
             source["statement"] = found.rows.statement
+        source["document"] = [source.get("text") or source.get("statement") or ""]
+        source["metadata"] = [{"source": citation.source, "name": citation.title}]
         made.append(source)
     return made
 
