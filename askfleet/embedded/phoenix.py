@@ -1,6 +1,7 @@
 """Phoenix, which shows traces, from an environment of its own: its 160 packages serve nothing else here."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from askfleet.child import Child, ChildSpec, serves
@@ -62,17 +63,17 @@ class PhoenixServer(Child):
         await super().start()
 
 
-def interpreter() -> Path:
+def interpreter(places: Sequence[Path] = _PLACES) -> Path:
     """The Python of Phoenix's environment; raises Misconfigured where it is not installed."""
-    found = environment()
+    found = environment(places)
     if found is None:
         raise Misconfigured(
-            f"Phoenix is not installed: there is no {_PLACES[0]}.",
+            f"Phoenix is not installed: there is no {places[0]}.",
             remedy="Install it with `make phoenix` (625 MB), or leave --phoenix out.",
         )
     return found / "bin" / "python"
 
 
-def environment() -> Path | None:
+def environment(places: Sequence[Path] = _PLACES) -> Path | None:
     """Where Phoenix is installed; None where it is not."""
-    return next((place for place in _PLACES if any(place.glob(_MAIN))), None)
+    return next((place for place in places if any(place.glob(_MAIN))), None)

@@ -9,16 +9,24 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 from collector import Collector
 from mini_fleet import PASSAGE, QUESTION, TENANT, MiniFleet, Pace, mini_fleet, settings_for
 
+from askfleet.embedded.phoenix import interpreter
 from bus.answer_log import read_log
 from bus.asking import publish_query
 from bus.connection import Bus, connect
+from bus.consume import Source
+from bus.delivery import Delivery
 from bus.envelope import now_ms
 from bus.provision import provision
 from bus.spans import NoSpans
+from bus.stage import run_stage
+from bus.testing import eventually
+from bus.topology import ROUTE
 from contracts import Done, Query, Route
+from contracts.errors import Misconfigured
 from loadgen.hearing import Sources, open_hearing
 from workers.shell.settings import WorkerSettings
 from workers.tracing.opening import open_spans
@@ -255,6 +263,30 @@ async def test_without_an_endpoint_nothing_is_traced_and_the_caller_is_passed_on
     assert "af-trace-id" not in answer.headers
 
 
+async def test_log_lines_of_the_work_on_a_message_carry_its_query_and_its_trace(bus: Bus) -> None:
+    seen: list[dict[str, object]] = []
+
+    async def work(delivery: Delivery[Query]) -> None:
+        seen.append(dict(structlog.contextvars.get_contextvars()))
+
+    async with run_stage(bus, Source.of(ROUTE, 2), Query, work, drain_grace_s=1):
+        for query_id, parent in (("with", CALLER), ("without", "")):
+            query = Query(id=query_id, question=QUESTION)
+            await publish_query(bus, TENANT, query, deadline=now_ms() + 20_000, trace_parent=parent)
+        await eventually(lambda: len(seen) == 2)
+
+    found = {line["query_id"]: line.get("trace_id") for line in seen}
+    assert found == {"with": CALLER.split("-")[1], "without": None}
+    assert structlog.contextvars.get_contextvars().get("query_id") is None
+
+
+def test_without_phoenix_the_error_names_the_command_that_installs_it(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        interpreter((tmp_path / ".venv-phoenix",))
+
+    assert "make phoenix" in caught.value.remedy
+
+
 async def test_a_collector_that_takes_everything_and_answers_nothing_slows_no_answer_and_no_end(
     fleet: MiniFleet,
 ) -> None:
@@ -264,7 +296,7 @@ async def test_a_collector_that_takes_everything_and_answers_nothing_slows_no_an
             await fleet.start_all()
             await ask(fleet)
             began = time.monotonic()
-            for _ in range(8):
+            for _ in range(4):
                 await asyncio.gather(*(ask(fleet) for _ in range(8)))
             took_s = time.monotonic() - began
             await fleet.close()
@@ -272,5 +304,5 @@ async def test_a_collector_that_takes_everything_and_answers_nothing_slows_no_an
         left_s = time.monotonic() - left
 
     assert await fleet.lines() == set()
-    assert took_s < 8 * 2.5, "eight rounds of about 0.4 s each"
+    assert took_s < 4 * 2.5, "four rounds of about 0.4 s each"
     assert left_s < 3
