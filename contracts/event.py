@@ -26,7 +26,7 @@ class Passage(BaseModel):
     heading_path: tuple[str, ...] = ()
     source: str = Field(description="where a person can open it: a path or an address")
     text: str
-    score: float = Field(description="higher is better; comparable within one answer only")
+    score: float = Field(description="0 to 1, comparable between questions; under 0.5 seldom an answer")
 
 
 class Usage(BaseModel):
@@ -123,6 +123,9 @@ class Done(_Event):
     model: str = ""
     finish_reason: Literal["stop", "length"] = "stop"
     answered: bool = Field(default=True, description="false: the evidence does not carry an answer")
+    unsupported: tuple[str, ...] = Field(
+        default=(), description="sentences of the text that no piece of evidence holds"
+    )
 
 
 class Failed(_Event):

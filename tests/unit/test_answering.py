@@ -1,7 +1,8 @@
 """From a log to an answer, with the simulated engine."""
 
 import asyncio
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from contracts import Accepted, Delta, Done, Event, Evidence, Passage, Query, Route, Routed, Rows
 from contracts.errors import PermanentError
-from workers.engines import SimulatedEngine, Timing
+from workers.engines import GenerationRequest, Piece, SimulatedEngine, Timing
 from workers.generation.answering import write_answer
 from workers.generation.settings import GenerationSettings
 
@@ -126,7 +127,8 @@ async def test_rows_are_worded_by_the_platform_without_engine_time() -> None:
 
 async def test_rows_are_worded_by_the_engine_on_request() -> None:
     deltas, done = await answer(log(Route.SQL, ROWS), rows_answer="engine")
-    assert len(deltas) > 20
+    assert len(deltas) > 2
+    assert done.usage.completion_tokens == 40
     assert done.citations[0].kind == "rows"
 
 
@@ -207,6 +209,53 @@ async def test_closing_the_answer_frees_the_engine() -> None:
 async def test_a_log_without_its_query_is_a_permanent_error() -> None:
     with pytest.raises(PermanentError, match="no accepted event"):
         await answer([ROWS])
+
+
+class Scripted(SimulatedEngine):
+    """Says what it is told to, word by word."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(ONE_BY_ONE)
+        self._words = re.findall(r"\S+\s*", text)
+
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+        for word in self._words:
+            yield Piece(word, tokens=1)
+        yield Piece("", tokens=0, finish_reason="stop")
+
+
+async def said(text: str, events: Sequence[Event], **values: Any) -> Done:
+    written = write_answer(events, engine=Scripted(text), settings=settings(**values))
+    *_, done = [event async for event in written]
+    assert isinstance(done, Done)
+    return done
+
+
+async def test_a_models_sentence_that_does_not_agree_with_the_rows_gives_way_to_the_platforms() -> None:
+    events = log(Route.SQL, ROWS)
+    agreeing = await said("There are 42 messages [1].", events, rows_answer="engine")
+    assert agreeing.text == "There are 42 messages [1]."
+    wrong = await said("There are 43 messages. All are old.", events, rows_answer="engine")
+    assert wrong.text == "The messages is 42 [1]."
+    assert wrong.answered
+    assert [citation.kind for citation in wrong.citations] == ["rows"]
+
+
+async def test_the_platforms_words_are_not_said_again_after_a_takeover() -> None:
+    events = log(Route.SQL, ROWS)
+    first = await said("There are 42 messages. There are 43 messages.", events, rows_answer="engine")
+    assert first.text == "There are 42 messages [1].\n\nThe messages is 42 [1]."
+    taken_over = [*events, Delta(index=4, text=first.text, tokens=8)]
+    again = await said("There are 42 messages.", taken_over, rows_answer="engine")
+    assert (again.text, again.citations) == (first.text, first.citations)
+
+
+async def test_a_sentence_that_no_passage_holds_is_listed_in_the_last_event() -> None:
+    events = log(Route.DOCUMENTS, Evidence(passages=PASSAGES))
+    done = await said("By default messages are kept for ever. Elephants invented them in 1822 [1].", events)
+    assert done.text == "By default messages are kept for ever [1]. Elephants invented them in 1822."
+    assert done.unsupported == ("Elephants invented them in 1822",)
+    assert done.answered
 
 
 @pytest.mark.parametrize(("confidence", "answered"), [("high", True), ("low", False)])

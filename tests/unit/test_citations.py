@@ -61,6 +61,10 @@ def whole(text: str) -> tuple[str, tuple[int, ...]]:
         ("Parcels leave from Hamburg [9].", "Parcels leave from Hamburg [2]."),
         ("It is so [1, 7] and not else.", "It is so [1] and not else."),
         ("Both [1][2] say so.", "Both [1][2] say so."),
+        ("Parcels leave from Hamburg [1].", "Parcels leave from Hamburg [2]."),
+        ("Parcels leave from Hamburg [1, 2].", "Parcels leave from Hamburg [2]."),
+        ("The moon is made of cheese [1].", "The moon is made of cheese."),
+        ("Orders above 70 euros ship free of charge [2].", "Orders above 70 euros ship free of charge."),
         ("Use items[0] of the list.", "Use items[0] of the list."),
         ("The moon is made of cheese.", "The moon is made of cheese."),
         ("Refunds are paid within ten days", "Refunds are paid within ten days [1]"),
@@ -93,7 +97,7 @@ def test_only_what_is_undecided_is_held_back() -> None:
     assert cited.feed("Refunds are paid") == "Refunds are paid"
     assert cited.feed(" within ten days.") == " within ten days"
     assert cited.feed(" The") == " [1]. The"
-    assert cited.feed(" rest [") == " rest"
+    assert cited.feed(" order [") == " order"
     assert cited.feed("1") == ""
     assert cited.feed("] is") == " [1] is"
 
@@ -124,3 +128,13 @@ def test_a_text_taken_over_after_any_delta_ends_the_same(parts: list[str], cut: 
     out = published + second.feed(first.held() + text[cut:])
     tail, numbers = second.finish()
     assert (out + tail, numbers) == whole(text)
+
+
+def test_sentences_that_no_source_holds_are_listed_and_a_table_is_none() -> None:
+    cited = CitedText(SUPPORT)
+    cited.feed(
+        "Parcels leave from Hamburg. The moon is made of cheese [1].\n| Moon | Cheese |\n| --- | --- |\n"
+    )
+    cited.finish()
+    assert cited.unsupported == ["The moon is made of cheese"]
+    assert cited.supported == 1

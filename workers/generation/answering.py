@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from contracts import Citation, Delta, Done, Event, Usage
 from workers.engines import Engine, FinishReason, GenerationRequest
 from workers.generation import sentences
+from workers.generation.agreement import CheckedSentences, agreement_of
 from workers.generation.citations import CitedText
 from workers.generation.plan import Plan, plan
 from workers.generation.prompt import Material, build, build_small, rows_source
@@ -57,6 +58,8 @@ class _Answer:
         self._model = ""
         self._cited: tuple[int, ...] = ()
         self._supported = 0
+        self._unsupported: tuple[str, ...] = ()
+        self._rows_worded = False
 
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         before, material, after = self._plan.before, self._plan.material, self._plan.after
@@ -87,6 +90,9 @@ class _Answer:
         """The text behind `written`, cited; nothing when the part `ended` in an earlier attempt."""
         rows = rows_source(material, max_rows=self._settings.max_rows_shown)
         support = Support([*material.sources, *rows]) if rows else self._record.support
+        own = self._plan.instead
+        if own and written.endswith(own):
+            self._rows_worded, ended, written = True, True, written.removesuffix(own)
         cited = CitedText(support, published=written)
         if not ended:
             raw = self._raw(material, written)
@@ -94,11 +100,15 @@ class _Answer:
                 async for piece in raw:
                     yield _Text(cited.feed(piece.text), piece.tokens)
         tail, self._cited = cited.finish()
-        self._supported = cited.supported
-        yield _Text("" if ended else tail)
+        self._supported, self._unsupported = cited.supported, tuple(cited.unsupported)
+        if not ended:
+            yield _Text(tail)
+            yield _Text(f"{_gap(self._text)}{own}" if self._rows_worded else "")
 
     def _raw(self, material: Material, written: str) -> AsyncGenerator[_Text, None]:
         style = self._settings.style()
+        if material.rows is not None:
+            return self._agreeing(material, written)
         if style == "write" or not material.sources:
             return self._from_engine(material, written)
         return self._quoted(material, written, ask=style == "check")
@@ -117,6 +127,21 @@ class _Answer:
         async with aclosing(self._stream(request)) as texts:
             async for text in texts:
                 yield text
+
+    async def _agreeing(self, material: Material, written: str) -> AsyncGenerator[_Text, None]:
+        """The model's sentences about rows, each checked before it leaves.
+
+        At the first that says what the rows do not hold the model stops, and the platform's own words follow.
+        """
+        checked = CheckedSentences(agreement_of(material))
+        async with aclosing(self._from_engine(material, written)) as texts:
+            async for text in texts:
+                yield _Text(checked.feed(text.text), text.tokens)
+                if checked.disagreed:
+                    break
+        yield _Text(checked.finish())
+        if checked.disagreed:
+            self._finish, self._rows_worded = "stop", True
 
     async def _stream(self, request: GenerationRequest) -> AsyncGenerator[_Text, None]:
         self._model = self._engine.name
@@ -172,9 +197,10 @@ class _Answer:
     def done(self) -> Done:
         rows_only = self._plan.cites_rows and not self._plan.material
         numbers = set(self._cited)
-        if self._plan.cites_rows and f"[{self._record.rows_number}]" in self._text:
+        cites_rows = self._plan.cites_rows or self._rows_worded
+        if cites_rows and f"[{self._record.rows_number}]" in self._text:
             numbers.add(self._record.rows_number)
-        answered = self._plan.answered and (rows_only or self._plan.cites_rows or self._is_supported())
+        answered = self._plan.answered and (rows_only or cites_rows or self._is_supported())
         return Done(
             text=self._text,
             citations=tuple(_citation(self._record, number) for number in sorted(numbers)),
@@ -186,6 +212,7 @@ class _Answer:
             model=self._model,
             finish_reason=self._finish,
             answered=answered,
+            unsupported=self._unsupported,
         )
 
     def _is_supported(self) -> bool:
@@ -195,6 +222,11 @@ class _Answer:
 def _rest(fixed: str, published: str) -> str:
     """What of a fixed text is not published yet."""
     return fixed[len(published) :] if fixed.startswith(published) else ""
+
+
+def _gap(text: str) -> str:
+    """What stands between a text and a paragraph behind it."""
+    return "" if not text or text.endswith("\n\n") else "\n\n"
 
 
 def _citation(record: Record, number: int) -> Citation:

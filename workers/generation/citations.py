@@ -1,8 +1,9 @@
 """Citations in a text that is still being written.
 
-A marker that resolves to no source is left out; a sentence without a marker gets that of the source that
-carries it. Both are decided before the text leaves, so the text of the deltas is the text of the answer. What
-is held back meanwhile: an open bracket, an end mark, white space.
+A marker that resolves to no source is left out, and so is one whose source holds too little of the sentence;
+a sentence without a marker gets that of the source that carries it. Both are decided before the text leaves,
+so the text of the deltas is the text of the answer. What is held back meanwhile: an open bracket, an end
+mark, white space.
 """
 
 import re
@@ -131,7 +132,7 @@ class CitedText:
         if not known and touches_word:
             self._text(marker)  # an index in code, such as list[0]
             return
-        new = [number for number in dict.fromkeys(known) if number not in self._cited]
+        new = [n for n in dict.fromkeys(known) if n not in self._cited and self._allows(n)]
         if new:
             self._out.append(self._space if self._space and not self._end else " " * (not touches_word))
             self._out += [f"[{number}]" for number in new]
@@ -139,6 +140,13 @@ class CitedText:
             self._space = ""
         else:
             self._space = self._space.rstrip(" \t")
+
+    def _allows(self, number: int) -> bool:
+        """What is published is decided already; a marker behind a bare end mark stands for nothing."""
+        if not self._adding:
+            return True
+        nothing = not self._sentence and bool(self._end or self._space)
+        return not nothing and self._support.allows(self._sentence, number)
 
     def _text(self, text: str) -> None:
         self._flush()
@@ -163,7 +171,7 @@ class CitedText:
 
     def _close(self) -> None:
         sentence = self._sentence.strip()
-        if terms(sentence) and not sentence.endswith(":"):
+        if terms(sentence) and not sentence.endswith(":") and not sentence.startswith("|"):
             number = next(iter(self._cited), None) or self._support.best(sentence)
             if number is None:
                 self.unsupported.append(sentence)

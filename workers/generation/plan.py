@@ -13,13 +13,17 @@ from workers.generation.settings import GenerationSettings
 
 @dataclass(frozen=True)
 class Plan:
-    """Fixed text, then what is written from `material` (None: nothing), then fixed text again."""
+    """Fixed text, then what is written from `material` (None: nothing), then fixed text again.
+
+    `instead` takes the place of what a model says of the rows as soon as it does not agree with them.
+    """
 
     before: str = ""
     material: Material | None = None
     after: str = ""
     answered: bool = True
     cites_rows: bool = False
+    instead: str = ""
 
 
 def plan(record: Record, settings: GenerationSettings) -> Plan:
@@ -35,7 +39,9 @@ def plan(record: Record, settings: GenerationSettings) -> Plan:
 
 def _from_rows(record: Record, settings: GenerationSettings) -> Plan:
     if settings.rows_answer == "engine" and has_result(record.rows):
-        return Plan(material=_material(record, documents=False, rows=True))
+        return Plan(
+            material=_material(record, documents=False, rows=True), instead=_rows_text(record, settings)
+        )
     return Plan(before=_rows_text(record, settings), answered=has_result(record.rows), cites_rows=True)
 
 
@@ -52,7 +58,9 @@ def _from_both(record: Record, settings: GenerationSettings) -> Plan:
     if not has_result(rows) or rows is None:
         return _from_documents(record, settings)
     if settings.rows_answer == "engine":
-        return Plan(material=_material(record, documents=documents, rows=True))
+        return Plan(
+            material=_material(record, documents=documents, rows=True), instead=_rows_text(record, settings)
+        )
     said = _rows_text(record, settings)
     if not documents:
         return Plan(before=said, cites_rows=True)
@@ -63,7 +71,8 @@ def _from_both(record: Record, settings: GenerationSettings) -> Plan:
 
 
 def _documents_carry(record: Record, settings: GenerationSettings) -> bool:
-    return carried(record.question, record.support) >= settings.carried_from()
+    scores = [passage.score for passage in record.passages]
+    return carried(record.question, record.support, scores) >= settings.carried_from()
 
 
 def _material(record: Record, *, documents: bool, rows: bool) -> Material:

@@ -30,6 +30,16 @@ def is_end(before: str, mark: str) -> bool:
     return last not in _ABBREVIATIONS and not (len(last) == 1 and word[1].isupper())
 
 
+def first_end(text: str) -> int | None:
+    """Where the first whole sentence ends, the white space behind it included; None: it is still open."""
+    for match in _END.finditer(text):
+        if match[0] != "\n" and not is_end(text[: match.start()], match[0]):
+            continue
+        if match[0] == "\n" or match.end() < len(text):
+            return match.end() + len(text[match.end() :]) - len(text[match.end() :].lstrip())
+    return None
+
+
 def split(text: str) -> list[str]:
     """Sentences in order, without the white space between them; a line break ends one too."""
     found: list[str] = []

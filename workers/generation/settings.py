@@ -35,7 +35,7 @@ class GenerationSettings(WorkerSettings):
         default=None,
         ge=0,
         le=1,
-        description="share of a question that the evidence must hold; default: write 0.1, else 0.28",
+        description="how likely the evidence must hold an answer; default: write 0.2, else 0.5",
     )
 
     def style(self) -> AnswerStyle:
@@ -44,7 +44,7 @@ class GenerationSettings(WorkerSettings):
     def carried_from(self) -> float:
         if self.min_carried is not None:
             return self.min_carried
-        return 0.1 if self.style() == "write" else 0.28
+        return 0.2 if self.style() == "write" else 0.5
 
     def prompt_limit(self, *, context_tokens: int, max_tokens: int) -> int:
         room = context_tokens - max_tokens

@@ -1,20 +1,20 @@
 """Which evidence carries a sentence, and which sentences of the evidence carry a question."""
 
-import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from functools import lru_cache
 
-from workers.generation import sentences
+from workers.catalogue.words import within_one_edit
+from workers.generation.reading import read_passage, wanted_by
 from workers.generation.terms import Weights, terms
 
+_OF_SOURCE, _OF_SENTENCE_BEFORE, _OF_KIND, _PER_PLACE = 0.5, 0.5, 0.15, 0.04
+_LIKE_CODE, _NOT_WHOLE = 0.3, 0.1
 # A sentence counts as supported when this share of its weighted words stands in one source.
 _MIN_SUPPORT = 0.55
-_MARKUP = re.compile(r"#|```|~~~|\|[\s:|-]*\||<")
-_DIGIT = re.compile(r"\d")
-_ASKS_NUMBER = re.compile(
-    r"\b(when|what year|which year|how (many|much|long|old|far|large|big|often))\b", re.I
-)
+# A model words things its own way: of a sentence whose source it names, this share.
+_MIN_CITED = 0.35
+# Shorter words are one edit away from too many others.
+_MIN_SPELLED = 5
 
 
 @dataclass(frozen=True)
@@ -41,29 +41,46 @@ class Support:
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = tuple(sources)
-        self._sentences = [_sentences(source.text) for source in sources]
+        self._sentences = [read_passage(source.text) for source in sources]
         self._titles = [frozenset(terms(source.title)) for source in sources]
         self._words = [
-            title.union(*(words for _, words in found))
+            title.union(*(sentence.words for sentence in found))
             for title, found in zip(self._titles, self._sentences, strict=True)
         ]
-        self._weights = Weights.over(words for found in self._sentences for _, words in found)
+        self._weights = Weights.over(sentence.words for found in self._sentences for sentence in found)
 
     def best(self, sentence: str) -> int | None:
-        """Number of the source that holds most of the sentence's words; None: no source holds enough."""
+        """Number of the source that holds most of the sentence's words.
+
+        None: no source holds enough of them, or all of its numbers.
+        """
         words = set(terms(sentence))
         if not words or not self.sources:
             return None
-        shares = [self.share(words, known) for known in self._words]
+        shares = [self.share(words, known) if _numbers(words) <= known else 0.0 for known in self._words]
         most = max(shares)
         return self.sources[shares.index(most)].number if most >= _MIN_SUPPORT else None
+
+    def allows(self, sentence: str, number: int) -> bool:
+        """Whether the source of that number holds what the sentence says, as far as it is written.
+
+        Less is asked than where the platform itself names the source; what has no content words passes.
+        """
+        words = set(terms(sentence))
+        known = next(
+            words for source, words in zip(self.sources, self._words, strict=True) if source.number == number
+        )
+        return not words or (_numbers(words) <= known and self.share(words, known) >= _MIN_CITED)
 
     def share(self, words: set[str], known: Set[str]) -> float:
         """Weight of the words that are known, of the weight of all of them."""
         return self._weights.total(words & known) / self._weights.total(words)
 
-    def holds(self, word: str) -> bool:
-        return any(word in known for known in self._words)
+    def missing(self, names: Set[str]) -> list[float]:
+        """For each source, the share of the names that it does not hold; misspelled ones do not count."""
+        everywhere = frozenset().union(*self._words)
+        known = [name for name in names if name in everywhere or not _is_misspelled(name, everywhere)]
+        return [sum(name not in words for name in known) / max(1, len(known)) for words in self._words]
 
     def of_best_source(self, words: set[str]) -> float:
         """The largest share of the words that one source holds."""
@@ -73,29 +90,41 @@ class Support:
         """The largest share that a title and two sentences in a row hold."""
         best = 0.0
         for title, found in zip(self._titles, self._sentences, strict=True):
-            held = [words & (title | said) for _, said in found]
+            held = [words & (title | sentence.words) for sentence in found]
             for first, second in zip(held, [*held[1:], set()], strict=True):
                 best = max(best, self._weights.total(first | second))
         return best / self._weights.total(words)
 
     def rank(self, question: str) -> list[Ranked]:
-        """Sentences of the evidence, best first. A sentence inherits half of what its source covers."""
-        asked = set(terms(question))
-        wants_number = bool(_ASKS_NUMBER.search(question))
+        """Sentences of the evidence, best first.
+
+        A sentence inherits half of what its source covers, and a part of what the sentence before says of
+        whatever its first word points back to.
+        """
+        asked, wanted = set(terms(question)), wanted_by(question)
         found: list[Ranked] = []
         for place, source in enumerate(self.sources):
+            said = self._sentences[place]
             inherited = self.share(asked, self._words[place]) if asked else 0.0
-            for position, (text, words) in enumerate(self._sentences[place]):
+            bonus = _OF_SOURCE * inherited - _PER_PLACE * place
+            for position, sentence in enumerate(said):
+                words = sentence.words & asked
                 score = self.share(asked, words) if asked else 0.0
-                score += 0.5 * inherited - 0.02 * place
-                score += 0.1 if wants_number and _DIGIT.search(text) else 0.0
-                score -= 0.2 if words <= asked and not text.endswith(":") else 0.0
-                score -= 1.0 if _MARKUP.match(text) else 0.0
-                found.append(Ranked(source, position, text, score))
+                if sentence.points_back and position:
+                    before = said[position - 1].words & asked
+                    score += _OF_SENTENCE_BEFORE * self.share(asked, before - words)
+                score += _OF_KIND * sentence.holds(wanted, asked)
+                score -= 0.2 if sentence.words <= asked and not sentence.text.endswith(":") else 0.0
+                score -= 1.0 if sentence.is_markup else _LIKE_CODE if sentence.is_code else 0.0
+                score -= 0.0 if sentence.is_whole else _NOT_WHOLE
+                found.append(Ranked(source, position, sentence.text, score + bonus))
         return sorted(found, key=lambda ranked: -ranked.score)
 
 
-# Questions of one day find the same passages again and again: reading one is a fifth of an answer's work.
-@lru_cache(maxsize=4_096)
-def _sentences(passage: str) -> tuple[tuple[str, frozenset[str]], ...]:
-    return tuple((text, frozenset(terms(text))) for text in sentences.split(passage))
+def _numbers(words: Set[str]) -> set[str]:
+    return {word for word in words if word[0].isdigit()}
+
+
+def _is_misspelled(name: str, known: Set[str]) -> bool:
+    near = (word for word in known if word[0] == name[0] and len(word) >= _MIN_SPELLED)
+    return any(within_one_edit(name, word) for word in near)

@@ -21,6 +21,43 @@ _STOP = word_set(
     too type under until up upon us use used uses using very was we were what when where which while who
     whom whose why will with within without would yet you your"""
 )
+# Forms that no ending explains; all of a group are made the first.
+_IRREGULAR = """
+    go went gone|given gave|sell sold|win won|write wrote written|build built|begin began begun|teach taught
+    lead led|hold held|keep kept|made making|become becoming|child children|man men|woman women|buy bought
+    bring brought|think thought|catch caught|fight fought|find found|known knew|grow grew grown
+    fall fell fallen|take took taken|speak spoke spoken|choose chose chosen|break broke broken
+    drive drove driven|rise rose risen|lose lost loss|spend spent|send sent|meet met|pay paid|see saw seen
+    sing sang sung|run ran|come came|leave left|feel felt|stand stood|understand understood|told telling
+    wear wore worn|draw drew drawn|fly flew flown flight|throw threw thrown|shown showed|seek sought
+    eat ate eaten|bear bore born birth|shoot shot|strike struck|sink sank sunk|die death dead|foot feet
+    mouse mice|tooth teeth|strong strength|long length|high height|wide width|deep depth|sign signature"""
+_FIRST_FORM = {
+    form: group.split()[0]
+    for line in _IRREGULAR.splitlines()
+    for group in line.split("|")
+    for form in group.split()
+}
+# Endings that make one part of speech of another, the longest that fits first.
+_ENDINGS = tuple(
+    sorted(
+        word_set(
+            """iveness ousness fulness ational ization isation ically ality ivity ability ibility ement icity
+            ical ance ence ancy ency able ible ant ent ist ism ity ous ive ize ise yze ial ian ally ly al ic
+            ia at ful ness y"""
+        ),
+        key=lambda ending: (-len(ending), ending),
+    )
+)
+_MIN_STEM = 4
+# Words by which a question says what kind of answer it wants: passages need not have them.
+_GENERIC = """
+    answer article call certain common define describe different document documentation example explain
+    find first follow following form group happen help important include information issue kind known main
+    mean mention method name new number part particular people person place point process provide question
+    reason refer result role several term thing three time title two type way word work year amount according
+    become come take see date day month city country"""
+_GENERIC_WEIGHT = 0.4
 
 
 def terms(text: str) -> list[str]:
@@ -38,12 +75,29 @@ def _of_token(token: str) -> tuple[str, ...]:
         return tuple(token[at : at + 2] for at in range(max(1, len(token) - 1)))
     if token in _STOP:
         return ()
-    return (root(token.split("'")[0].split("\u2019")[0]),)
+    return (_stem(token.split("'")[0].split("\u2019")[0]),)
+
+
+def _stem(word: str) -> str:
+    """septicemia, septicemic -> septicem; complexity, complex -> complex; wrote, written -> writ."""
+    found = root(_FIRST_FORM.get(word, word))
+    for _ in range(2):
+        ending = next((e for e in _ENDINGS if found.endswith(e) and len(found) - len(e) >= _MIN_STEM), None)
+        if ending is None:
+            break
+        found = found[: -len(ending)]
+    return found
+
+
+_GENERIC_TERMS = frozenset(terms(_GENERIC))
 
 
 @dataclass(frozen=True)
 class Weights:
-    """How rare a term is in the evidence: ln(1 + texts / texts with the term), as BM25 weighs words."""
+    """How rare a term is in the evidence: ln(1 + texts / texts with the term), as BM25 weighs words.
+
+    A word that only says what kind of answer is wanted weighs less.
+    """
 
     frequency: Counter[str]
     texts: int
@@ -54,7 +108,8 @@ class Weights:
         return cls(Counter(term for found in sets for term in found), len(sets))
 
     def __call__(self, term: str) -> float:
-        return math.log(1 + (self.texts + 1) / (self.frequency[term] + 1))
+        rarity = math.log(1 + (self.texts + 1) / (self.frequency[term] + 1))
+        return rarity * _GENERIC_WEIGHT if term in _GENERIC_TERMS else rarity
 
     def total(self, found: Iterable[str]) -> float:
         return math.fsum(self(term) for term in found)
