@@ -16,6 +16,7 @@ from workers.sql.plan import (
     render,
 )
 from workers.sql.resolution import ColumnRef
+from workers.sql.superlatives import ALL_ROWS
 
 if TYPE_CHECKING:
     from workers.sql.question import Question
@@ -208,7 +209,8 @@ class Assembly:
             key = self._superlative_key(item)
             if key is not None:
                 self.draft.order.append(_ordered(key, descending=item.descending))
-            self.draft.limit = item.limit if item.limit > 1 else self.question.asked_rows()
+            if item.limit != ALL_ROWS:
+                self.draft.limit = item.limit if item.limit > 1 else self.question.asked_rows()
         for order in self.question.orders:
             key = self._order_key(order)
             if key is not None:

@@ -12,12 +12,12 @@ from workers.sql.resolution import ColumnRef, Resolver
 
 CONNECTING_WORDS = word_set(
     """is are was were equals equal to of named called the in as a an : with ( by at than number code value
-    like either or and has have having it its their be than id amount"""
+    like either neither nor or and has have having it its their be than id amount"""
 )
 
 
 NEGATIONS = word_set(
-    "not never no without except excluding n't isn't aren't wasn't doesn't don't didn't cannot"
+    "not never no neither nor without except excluding n't isn't aren't wasn't doesn't don't didn't cannot"
 )
 
 

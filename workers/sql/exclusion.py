@@ -20,6 +20,8 @@ _COMPARED = word_set(
 )
 _ENDS = word_set(". ; ? ! ,")
 _REACH = 7
+_EXCEPTING = ("except for", "except", "excluding", "apart from", "other than")
+_LEADING = word_set("the those all any for that of")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Exclusion:
 def find_exclusions(reading: Reading, resolver: Resolver) -> list[Exclusion]:
     found: list[Exclusion] = []
     for position, word in enumerate(reading.words):
+        excepted = _excepted(reading, resolver, position)
+        if excepted is not None and (not found or position >= found[-1].last):
+            found.append(excepted)
+            continue
         if word not in _MARKERS and not word.endswith("n't"):
             continue
         if reading.word(position + 1) in _COMPARED or (found and position < found[-1].last):
@@ -42,6 +48,25 @@ def find_exclusions(reading: Reading, resolver: Resolver) -> list[Exclusion]:
         if exclusion is not None:
             found.append(exclusion)
     return found
+
+
+def _excepted(reading: Reading, resolver: Resolver, position: int) -> Exclusion | None:
+    """`all halls except those halls that had a concert in 2021`: the focus' own table is named again."""
+    phrase = next((p for p in _EXCEPTING if reading.phrase(position, position + p.count(" ") + 1) == p), None)
+    if phrase is None:
+        return None
+    here = position + phrase.count(" ") + 1
+    again = reading.next_mention(here, _LEADING, kinds=("entity",), reach=4)
+    if again is None or resolver.entity_of(again) != resolver.focus:
+        return None
+    last = _clause_end(reading, again.last)
+    inside = [m for m in reading.free("entity") if again.last <= m.first < last]
+    if len(inside) > 1:
+        return None
+    for mention in (again, *inside):
+        reading.use(mention)
+    reading.explain(range(position, again.last))
+    return Exclusion(position, last, resolver.entity_of(inside[0] if inside else again))
 
 
 def _exclusion(reading: Reading, resolver: Resolver, position: int) -> Exclusion | None:

@@ -54,8 +54,12 @@ VERB_MEASURES: dict[str, tuple[str, ...]] = {
     "cost": ("price", "cost"), "costs": ("price", "cost"), "costing": ("price", "cost"),
     "priced": ("price", "cost"), "weigh": ("weight",), "weighs": ("weight",), "weighing": ("weight",),
     "older": ("age",), "younger": ("age",), "aged": ("age",), "longer": ("duration", "length"),
-    "shorter": ("duration", "length"), "heavier": ("weight",), "taller": ("height",),
+    "shorter": ("duration", "length"), "heavier": ("weight",),
     "cheaper": ("price", "cost"), "expensive": ("price", "cost"), "worth": ("price", "value"),
+    "larger": ("area", "size", "capacity", "population"), "smaller": ("area", "size", "capacity",
+    "population"), "bigger": ("area", "size", "capacity", "population"), "newer": ("date", "year"),
+    "taller": ("height",), "faster": ("speed",), "lighter": ("weight",), "slower": ("speed",),
+    "pricier": ("price", "cost"),
 }  # fmt: skip
 
 
@@ -89,14 +93,16 @@ def find_counts(reading: Reading, resolver: Resolver) -> list[Measure]:
 
 def _also(reading: Reading, measure: Measure) -> list[Measure]:
     """The minimum of `minimum and maximum number of products`."""
-    words = reading.words[max(0, measure.first - 3) : measure.first]
+    gap = 1 if reading.word(measure.first - 2) == "the" else 0
+    words = reading.words[max(0, measure.first - 3 - gap) : measure.first]
+    words = [word for word in words if word != "the"] if gap else words
     if measure.function not in ("min", "max", "avg") or len(words) < 3 or words[1] not in ("and", ","):
         return []
     other = _FUNCTIONS.get(words[0])
     if other is None:
         return []
-    reading.explain([measure.first - 3])
-    reading.used.add(measure.first - 3)
+    reading.explain([measure.first - 3 - gap])
+    reading.used.add(measure.first - 3 - gap)
     return [Measure(measure.first, measure.last, other, ref=measure.ref)]
 
 
@@ -132,7 +138,8 @@ def _value_measure(reading: Reading, position: int, phrase: str, measure: Measur
     if "total" in phrase:
         return replace(measure, function="sum")
     function = _FUNCTIONS.get(reading.word(position - 1), "value")
-    chained = reading.word(position - 2) in ("and", ",") and reading.word(position - 3) in _FUNCTIONS
+    back = position - 1 if reading.word(position - 2) == "the" else position
+    chained = reading.word(back - 2) in ("and", ",") and reading.word(back - 3) in _FUNCTIONS
     if function not in ("avg", "sum", "median") and not (chained and function in ("min", "max")):
         return measure
     reading.explain([position - 1])

@@ -86,7 +86,7 @@ def _with_average(reading: Reading, resolver: Resolver, position: int) -> Nested
 
 
 def _by_verb(reading: Reading, resolver: Resolver, begin: int) -> ColumnRef | None:
-    for here in range(begin - 1, max(-1, begin - 4), -1):
+    for here in range(begin, max(-1, begin - 4), -1):
         names = VERB_MEASURES.get(reading.word(here))
         found = column_called(resolver, resolver.focus, names) if names and resolver.focus else None
         if found is not None and resolver.focus:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from workers.catalogue.words import word_set
 from workers.sql.dates import Unit, bucket_of
+from workers.sql.measures import ADJECTIVES, adjective_column
 from workers.sql.plan import Measure
 from workers.sql.reading import Mention, Reading
 from workers.sql.resolution import ColumnRef, Resolver
@@ -77,9 +78,19 @@ def find_orders(reading: Reading, resolver: Resolver, measures: list[Measure]) -
                 (words.index("oldest") < words.index("youngest")) != dated if len(aged) == 2 else descending
             )
             orders.append(Order(start, end, down, ref=ref))
+    orders = orders or _by_adjective(words, resolver, start, end)
     reading.explain(range(start, end))
     reading.used.update(range(start, end))
     return orders or [Order(start, end, descending)]
+
+
+def _by_adjective(words: list[str], resolver: Resolver, start: int, end: int) -> list[Order]:
+    """`from the heaviest to the lightest`: the first adjective says by what, and what comes first."""
+    for word in words:
+        found = adjective_column(resolver, word, resolver.focus)
+        if found is not None:
+            return [Order(start, end, found[1], ref=found[0])]
+    return []
 
 
 def sort_span(reading: Reading) -> range:
@@ -90,6 +101,8 @@ def sort_span(reading: Reading) -> range:
 
 def _sort_start(reading: Reading) -> int | None:
     for position, word in enumerate(reading.words):
+        if word == "from" and _is_ladder(reading, position):
+            return position
         if word in _SORT_WORDS and reading.at(position) is None:
             begins = position
             while reading.word(begins - 1) in ("in", "and", "listed", "sorted", "ordered", "arranged", "the"):
@@ -102,6 +115,14 @@ def _sort_start(reading: Reading) -> int | None:
                 continue
             return begins
     return None
+
+
+def _is_ladder(reading: Reading, position: int) -> bool:
+    """`from the heaviest to the lightest`."""
+    words = [
+        word for word in reading.words[position + 1 : position + 8] if word not in ("the", "most", "least")
+    ]
+    return len(words) > 2 and words[0] in ADJECTIVES and words[1] == "to" and words[2] in ADJECTIVES
 
 
 def _sorts(reading: Reading, position: int) -> bool:

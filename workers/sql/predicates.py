@@ -1,6 +1,7 @@
 """Conditions as SQL."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import sqlglot
 from sqlglot import exp
@@ -8,6 +9,7 @@ from sqlglot import exp
 from workers.sql.comparisons import Operator
 from workers.sql.condition import Condition
 from workers.sql.plan import Draft
+from workers.sql.reading import Reading
 from workers.sql.resolution import ColumnRef, Resolver
 
 _OPERATORS: dict[str, type[exp.Binary]] = {
@@ -19,6 +21,28 @@ def predicates(draft: Draft, resolver: Resolver, conditions: Sequence[Condition]
     """One expression for each group: equal columns in a row are alternatives,
     the parts of a name belong together."""
     return [_alternatives(draft, resolver, group) for group in grouped(conditions)]
+
+
+def either(
+    reading: Reading, resolver: Resolver, conditions: Sequence[Condition], made: list[exp.Expr]
+) -> list[exp.Expr]:
+    """`starts with J or whose voice is tenor`: two conditions with `or` between them are alternatives.
+
+    With more than two it is not said which of them belong together: all hold, and that is a doubt.
+    """
+    groups = grouped(conditions)
+    spans = [[c for person in group for c in person] for group in groups]
+    said = [
+        "or" in reading.words[max(c.last for c in one) : min(c.first for c in other)]
+        or reading.word(min(c.first for c in other)) == "or"
+        for one, other in pairwise(spans)
+    ]
+    if not any(said):
+        return made
+    if len(made) != 2:
+        resolver.doubts += 1
+        return made
+    return [exp.paren(exp.or_(*made))]
 
 
 def grouped(conditions: Sequence[Condition]) -> list[list[list[Condition]]]:

@@ -12,20 +12,24 @@ from workers.sql.conditions import find_conditions
 from workers.sql.coverage import Coverage
 from workers.sql.dates import number_of
 from workers.sql.exclusion import Exclusion, exclusion_predicate, find_exclusions
+from workers.sql.extremes import extreme_row
 from workers.sql.joins import JoinGraph
 from workers.sql.measures import MEASURING, Superlative, find_aggregates, find_counts
 from workers.sql.nesting import find_average_comparisons
 from workers.sql.ordering import Group, find_groups, find_orders
 from workers.sql.plan import Draft, Measure, Unplannable
-from workers.sql.predicates import grouped, predicates
+from workers.sql.predicates import either, grouped, predicates
 from workers.sql.proposal import Proposal
 from workers.sql.reading import Mention, Reading
 from workers.sql.resolution import ColumnRef, Resolver
+from workers.sql.sexes import find_sexes
 from workers.sql.subselects import Subselect, find_subselects
 from workers.sql.superlatives import find_superlatives
+from workers.sql.suspicion import suspicions
 
 DIALECT = "postgres"
 _FAINT = 0.7
+_LACKING = frozenset({"without", "no", "not", "never", "don't", "doesn't", "n't"})
 
 
 class Question:
@@ -53,15 +57,22 @@ class Question:
         self.aggregates = [m for m in self.aggregates if m not in ordered]
         self._aggregates_or_superlatives()
         ranked = bool(self.superlatives) and bool(EACH & set(reading.words))
-        aggregated = bool(self._measures() or ordered or ranked)
-        self.groups = find_groups(reading, self.resolver, aggregated=aggregated)
+        aggregated = bool(self.measures() or ordered or ranked)
+        self.groups = self._real_groups(find_groups(reading, self.resolver, aggregated=aggregated))
         self.exclusions = find_exclusions(reading, self.resolver)
         # `from Oslo or never ordered`: conditions and exclusions are joined by AND here.
         before = (reading.words[max(0, item.first - 2) : item.first + 1] for item in self.exclusions)
         self.resolver.doubts += sum("or" in words for words in before)
         found = find_conditions(reading, self.resolver)
-        self.conditions = [c for c in found if isinstance(c, Condition)]
+        said = find_sexes(reading, self.resolver)
+        self.conditions = [*said, *(c for c in found if isinstance(c, Condition))]
         self.count_conditions = [c for c in found if isinstance(c, CountCondition)]
+
+    def _real_groups(self, groups: list[Group]) -> list[Group]:
+        """`the average minutes per trip for each plan`: per trip is what an average is anyway."""
+        measured = {m.ref.entity for m in self.aggregates + self.counts if m.ref and m.function == "avg"}
+        kept = [group for group in groups if group.entity not in measured]
+        return kept if kept else groups
 
     def _focus(self) -> str | None:
         """What the question is about: the first table outside `number of ...`, else the first of all."""
@@ -126,7 +137,7 @@ class Question:
             item.measure == measure or (item.first <= measure.first < item.last) for item in self.superlatives
         )
 
-    def _measures(self) -> list[Measure]:
+    def measures(self) -> list[Measure]:
         return sorted((*self.counts, *self.aggregates), key=lambda m: m.first)
 
     def _aggregates_or_superlatives(self) -> None:
@@ -189,7 +200,7 @@ class Question:
                 between
                 and between[0] == "and"
                 and set(between) <= {"and", "all", "the"}
-                and not self._measures()
+                and not self.measures()
             ):
                 return True
         grouped_by = {
@@ -200,7 +211,7 @@ class Question:
 
     def _both(self) -> list[tuple[list[Condition], list[Condition]]] | None:
         """`both A and B`: what fulfils A and, in another row, B."""
-        if "both" not in self.reading.words or self._measures():
+        if "both" not in self.reading.words or self.measures():
             return None
         groups = grouped(self._outer_conditions())
         several = next((group for group in groups if len(group) > 1), None)
@@ -220,7 +231,7 @@ class Question:
 
     def _select(self, conditions: list[Condition]) -> exp.Select:
         draft = Draft(self.model)
-        measures = self._measures()
+        measures = self.measures()
         shown = self.shown = self._shown(measures)
         inner = [c for c in self.conditions if self._is_within(c)]
         outer = [c for c in conditions if c not in inner]
@@ -228,7 +239,7 @@ class Question:
             draft.column(ref)
         for measure in measures:
             draft.need(measure.table)
-        draft.where += predicates(draft, self.resolver, outer)
+        draft.where += either(self.reading, self.resolver, outer, predicates(draft, self.resolver, outer))
         draft.where += [nested.predicate(draft) for nested in self.nested]
         for item in self.subselects:
             own = [c for c in inner if item.first <= c.first < item.last]
@@ -239,11 +250,17 @@ class Question:
         self._acts(draft)
         for exclusion in self.exclusions:
             draft.where.append(self._excluded(draft, exclusion, inner))
+        extreme = (
+            None if self.groups or shown else extreme_row(draft, self.model, self.superlatives, measures)
+        )
+        if extreme is not None:
+            draft.where.append(extreme)
+            self.superlatives = []
         self._need_measured(draft)
         tree = self.graph.connect(draft.tables, self.reading.roots)
         if tree is None:
             raise Unplannable("tables that no join connects")
-        self.resolver.doubts += tree.ambiguous
+        self.resolver.doubts += tree.ambiguous + suspicions(self)
         for step in tree.steps:
             self.joined_by |= {root(word) for left, _ in step.join.columns for word in split_identifier(left)}
         return Assembly(self, draft, shown, measures).select()
@@ -320,7 +337,7 @@ class Question:
     def _is_possession(self, mention: Mention) -> bool:
         """`who had a commission`: there has to be one; it is not what is asked for."""
         here = mention.first - 1
-        if mention.kind != "column" or self.reading.word(here) not in ("a", "an", "any"):
+        if mention.kind != "column" or self.reading.word(here) not in ("a", "an", "any", "no"):
             return False
         return self.reading.word(here - 1) in ("have", "has", "had", "got", "gets", "with", "without")
 
@@ -331,7 +348,9 @@ class Question:
             for ref in self.resolver.columns_of(mention, before=True):
                 self.reading.use(mention)
                 missing = exp.Is(this=draft.column(ref), expression=exp.null())
-                without = self.reading.word(mention.first - 2) == "without"
+                before = range(max(0, mention.first - 4), mention.first)
+                without = [at for at in before if self.reading.word(at) in _LACKING]
+                self.reading.explain(without)
                 draft.where.append(missing if without else exp.Not(this=missing))
 
     def _listed(self) -> list[ColumnRef]:

@@ -15,6 +15,7 @@ from workers.sql.plan import Measure
 from workers.sql.reading import Mention, Reading
 from workers.sql.resolution import ColumnRef, Resolver
 
+ALL_ROWS = 0
 _FREQUENT = word_set("common commonly frequent frequently popular often used")
 _MORE = word_set("most highest largest greatest biggest maximum max")
 _FEWER = word_set("least fewest lowest smallest minimum min")
@@ -37,6 +38,9 @@ def find_superlatives(
             superlative = _adjective(reading, resolver, position, position)
         elif word == "top" or (word == "bottom" and reading.word(position - 1) != "at"):
             superlative = _top(reading, resolver, position, counts, aggregates)
+        if superlative is not None and reading.word(superlative.last) == "first":
+            reading.explain([superlative.last])
+            superlative = replace(superlative, limit=ALL_ROWS)
         if superlative is not None:
             found.append(superlative)
             reading.explain(range(superlative.first, superlative.last))
