@@ -81,6 +81,8 @@ def test_labels_units_and_spelled_out_names_are_read_from_comments_and_names() -
     assert find_unit("price_usd", "", "number") == "USD"
     assert find_unit("load", "measured in kg", "number") == "kg"
     assert find_unit("discountPct", "", "number") == "percent"
+    assert find_unit("price", "List price in euros", "number") == "euros"
+    assert find_unit("seats", "Number of seats in economy", "number") == ""
     assert [find_unit("minutes", "", "number"), find_unit("note_kg", "", "text")] == ["", ""]
     assert find_synonyms("vin_number", "Vehicle identification number, 17 digits") == (
         "vehicle identification number",

@@ -38,9 +38,15 @@ _UNIT_WORDS = {
     "sqm": "m2", "sqft": "square feet", "liters": "l", "litres": "l", "celsius": "degrees Celsius",
     "fahrenheit": "degrees Fahrenheit", "bps": "basis points",
 }  # fmt: skip
-_SAID_UNIT = re.compile(r"\b(?:in|unit:?|units:?|measured in|expressed in)\s+([a-z%$€£]+)", re.IGNORECASE)
+_MORE_UNITS = word_set(
+    """dollar pound franc yen gram kilogram milligram meter metre kilometer kilometre centimeter centimetre
+    millimeter millimetre mile foot inch second minute hour day week byte tonne ton litre liter
+    percent degree watt kwh mwh hz mbps knots"""
+)
+_SAID_UNIT = re.compile(
+    r"\b(?:(?P<outright>units?:|measured in|expressed in)|in)\s+(?P<unit>[a-z%$€£]+)", re.IGNORECASE
+)
 _SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "%": "percent"}
-_NO_UNITS = word_set("the a an this that which case all any use total order turn its his her our general")
 
 
 def find_definitions(text: str, *, table: str = "") -> list[Formula]:
@@ -75,12 +81,18 @@ def find_unit(name: str, description: str, kind: Kind) -> str:
     """What a number counts, by the comment or the last word of its name; empty when neither says."""
     if kind != "number":
         return ""
-    said = _SAID_UNIT.search(description)
-    if said is not None and said[1].lower() not in _NO_UNITS:
-        return _SIGNS.get(said[1], _UNIT_WORDS.get(said[1].lower(), said[1]))
+    for said in _SAID_UNIT.finditer(description):
+        word = said["unit"]
+        # `seats in economy` names no unit; `unit: seats` does.
+        if said["outright"] or word in _SIGNS or _is_unit(word.lower()):
+            return _SIGNS.get(word, _UNIT_WORDS.get(word.lower(), word))
     words = split_identifier(name)
     # A lone `days` or `minutes` is what is counted; `price_usd` says in what.
     return next((_UNIT_WORDS[word] for word in reversed(words[1:]) if word in _UNIT_WORDS), "")
+
+
+def _is_unit(word: str) -> bool:
+    return not {word, word.removesuffix("s")}.isdisjoint((*_UNIT_WORDS, *_MORE_UNITS))
 
 
 def find_synonyms(name: str, description: str) -> tuple[str, ...]:
