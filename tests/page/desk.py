@@ -4,14 +4,17 @@ So a test decides what documents and database say, also what no honest one would
 """
 
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+import httpx
 import yaml
 
+from bus import subjects
 from bus.answer_log import read_log
 from bus.connection import Bus, connect
 from bus.consume import Source
@@ -22,8 +25,8 @@ from bus.permissions import FLEET_ROLES
 from bus.presence import Identity, answer_pings
 from bus.provision import consumer_config, provision
 from bus.stage import run_stage
-from bus.testing import NatsServer
-from bus.topology import GENERATE, RETRIEVE, SQL, generation_consumers
+from bus.testing import NatsServer, eventually
+from bus.topology import DLQ, GENERATE, RETRIEVE, SQL, generation_consumers
 from contracts import Event, Evidence, EvidenceJob, Passage, Rows
 from workers.bridge.app import serve_bridge
 from workers.bridge.settings import BridgeSettings
@@ -40,7 +43,7 @@ KEY, LIMITED_KEY, OPERATOR_KEY = "key-of-acme", "limited-key", "key-of-the-opera
 TENANT = "acme"
 PACE = {"ack_wait_s": 5.0, "publish_timeout_s": 2.0}
 NOWHERE = "postgresql://127.0.0.1:9/none"
-SLOW, ASLEEP, ABSENT = "slow", "asleep", "absent"
+SLOW, ASLEEP, ABSENT = "slow", "asleep", "large"
 """Models: one that writes for seconds, two that nobody serves."""
 SAMPLES = (
     "How long do refunds take?",
@@ -117,6 +120,33 @@ class Desk:
     async def log(self, query_id: str) -> tuple[Event, ...]:
         return (await read_log(self.bus, TENANT, query_id)).events
 
+    async def ask(self, question: str, **options: object) -> str:
+        """As a service does; returns the id once the first events are there."""
+        query_id = f"q{time.time_ns()}"
+        body = {"id": query_id, "question": question, "stream": True, **options}
+        headers = {"authorization": f"Bearer {KEY}"}
+        async with (
+            httpx.AsyncClient(base_url=self.url, headers=headers) as client,
+            client.stream("POST", "/v1/ask", json=body) as response,
+        ):
+            assert response.status_code == 200
+        return query_id
+
+    async def bury(self, body: bytes) -> None:
+        """A message that no router can read ends as a dead letter."""
+        before = await self.dead()
+        headers = {"Nats-Msg-Id": f"broken-{time.time_ns()}"}
+        await self.bus.js.publish(subjects.query(TENANT), body, headers=headers)
+
+        async def buried() -> bool:
+            return await self.dead() > before
+
+        await eventually(buried)
+
+    async def dead(self) -> int:
+        """How many dead letters there are."""
+        return (await self.bus.js.stream_info(DLQ.name)).state.messages
+
     async def start(self) -> None:
         self._write_tenants()
         router = RouterSettings(**self._shared(), dsn=NOWHERE)  # type: ignore[arg-type]
@@ -165,7 +195,7 @@ class Desk:
     async def _start_bridge(self) -> None:
         settings = BridgeSettings(
             **self._shared(),  # type: ignore[arg-type]
-            models=f"default,{SLOW},{ASLEEP}",
+            models=f"default,{SLOW},{ASLEEP},{ABSENT}",
             sample_questions="|".join(SAMPLES),
         )
         self.port, _ = await self._open.enter_async_context(

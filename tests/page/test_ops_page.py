@@ -6,14 +6,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import pytest_asyncio
-from desk import ABSENT, KEY, MARKUP, OPERATOR_KEY, TENANT, Desk
+from desk import ABSENT, KEY, MARKUP, OPERATOR_KEY, Desk
 from playwright.async_api import Browser, Page, expect
 from window import Window, open_window
 
-from bus import subjects
-from bus.envelope import now_ms
 from bus.testing import eventually
-from bus.topology import DLQ
 from contracts import Cancelled
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -38,34 +35,6 @@ async def enter(page: Page, key: str) -> None:
     await page.press("#key-dialog input[name=key]", "Enter")
 
 
-async def ask(desk: Desk, question: str, **options: object) -> str:
-    """Asked as a service does; returns its id before it is answered."""
-    query_id = f"q{now_ms()}"
-    body = {"id": query_id, "question": question, **options}
-    async with (
-        httpx.AsyncClient(base_url=desk.url, headers={"authorization": f"Bearer {KEY}"}) as client,
-        client.stream("POST", "/v1/ask", json=body | {"stream": True}) as response,
-    ):
-        assert response.status_code == 200
-    return query_id
-
-
-async def bury(desk: Desk, body: bytes) -> None:
-    """A message that no router can read ends as a dead letter."""
-    before = await dead(desk)
-    headers = {"Nats-Msg-Id": f"broken-{now_ms()}"}
-    await desk.bus.js.publish(subjects.query(TENANT), body, headers=headers)
-
-    async def buried() -> bool:
-        return await dead(desk) > before
-
-    await eventually(buried)
-
-
-async def dead(desk: Desk) -> int:
-    return (await desk.bus.js.stream_info(DLQ.name)).state.messages
-
-
 async def test_nothing_is_told_without_the_operators_key(browser: Browser, desk: Desk) -> None:
     server = desk.operator_url.removesuffix("/ops")
     async with httpx.AsyncClient(base_url=server) as client:
@@ -84,7 +53,7 @@ async def test_nothing_is_told_without_the_operators_key(browser: Browser, desk:
 
 
 async def test_the_board_shows_stages_workers_and_the_times_of_an_answer(ops: Window, desk: Desk) -> None:
-    await ask(desk, "Which stage takes longest?", route="both")
+    await desk.ask("Which stage takes longest?", route="both")
 
     page = ops.page
     row = page.locator("#answers tr", has_text="Which stage takes longest?")
@@ -99,7 +68,7 @@ async def test_the_board_shows_stages_workers_and_the_times_of_an_answer(ops: Wi
 
 
 async def test_an_answer_under_way_is_cancelled_after_a_question(ops: Window, desk: Desk) -> None:
-    query_id = await ask(desk, "Who wakes the sleeper?", route="documents", model=ABSENT)
+    query_id = await desk.ask("Who wakes the sleeper?", route="documents", model=ABSENT)
     page = ops.page
     row = page.locator("#answers tr", has_text="Who wakes the sleeper?")
     await expect(row.locator(".times")).to_contain_text("search and SQL")
@@ -117,7 +86,7 @@ async def test_an_answer_under_way_is_cancelled_after_a_question(ops: Window, de
 
 
 async def test_a_dead_letter_is_shown_replayed_and_purged(ops: Window, desk: Desk) -> None:
-    await bury(desk, f'{{"question": "{MARKUP[:8]}", "nothing": 1}}'.encode())
+    await desk.bury(f'{{"question": "{MARKUP[:8]}", "nothing": 1}}'.encode())
     page = ops.page
     await page.select_option("#stage", "router")
     row = page.locator("#letters tbody tr").first
@@ -126,14 +95,14 @@ async def test_a_dead_letter_is_shown_replayed_and_purged(ops: Window, desk: Des
     await expect(page.locator("#letter-body")).to_contain_text('"nothing": 1')
     await page.click("#letter-close")
 
-    before = await dead(desk)
+    before = await desk.dead()
     await row.get_by_role("checkbox").check()
     await page.click("#replay")
     await page.click("#sure-yes")
     await expect(page.locator("#live")).to_contain_text("Replayed 1 of 1")
 
     async def buried_again() -> bool:
-        return await dead(desk) == before
+        return await desk.dead() == before
 
     await eventually(buried_again)
     await expect(page.locator("#letters tbody tr")).to_have_count(1)
@@ -141,16 +110,16 @@ async def test_a_dead_letter_is_shown_replayed_and_purged(ops: Window, desk: Des
     await page.locator("#letters thead input").check()
     await page.get_by_role("button", name=re.compile("^Purge ")).click()
     await page.click("#sure-no")
-    assert await dead(desk) == before
+    assert await desk.dead() == before
     await page.get_by_role("button", name=re.compile("^Purge ")).click()
     await page.click("#sure-yes")
     await expect(page.locator("#letters")).to_have_text("Nothing was given up.")
-    assert await dead(desk) == 0
+    assert await desk.dead() == 0
 
 
 async def test_hostile_dead_letters_and_questions_are_text(ops: Window, desk: Desk) -> None:
-    await ask(desk, f"Who sends {MARKUP}", route="documents")
-    await bury(desk, f"{MARKUP}".encode())
+    await desk.ask(f"Who sends {MARKUP}", route="documents")
+    await desk.bury(f"{MARKUP}".encode())
 
     page = ops.page
     await expect(page.locator("#answers")).to_contain_text("Who sends <img")
@@ -162,7 +131,7 @@ async def test_hostile_dead_letters_and_questions_are_text(ops: Window, desk: De
 
 
 async def test_axe_finds_no_fault_in_the_operators_page(browser: Browser, desk: Desk) -> None:
-    await bury(desk, b"not a query")
+    await desk.bury(b"not a query")
     async with open_window(browser, bypass_csp=True) as window:
         await window.page.goto(desk.operator_url)
         await enter(window.page, OPERATOR_KEY)

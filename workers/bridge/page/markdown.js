@@ -92,7 +92,9 @@ export function hasTable(text) {
 }
 
 function inline(text, cite) {
-  return text.split(INLINE).filter(Boolean).map((piece) => {
+  // A citation stays on the line of the word before it.
+  const bound = text.replace(/ (?=\[\d{1,3}\])/g, "\u00a0");
+  return bound.split(INLINE).filter(Boolean).map((piece) => {
     if (/^`[^`]+`$/.test(piece)) return h("code", {}, piece.slice(1, -1));
     if (/^\*\*[^*]+\*\*$/.test(piece)) return h("strong", {}, piece.slice(2, -2));
     if (/^\[\d{1,3}\]$/.test(piece)) return cite(Number(piece.slice(1, -1)));

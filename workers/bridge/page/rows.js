@@ -7,6 +7,8 @@ const width = () => Math.min(700, Math.max(320, innerWidth - 40));
 const SHOWN_ROWS = 20;
 const MOST_BARS = 24;
 const MOST_POINTS = 400;
+// Numbers that name something: no thousands are marked in them, and no chart measures them.
+const NAMELIKE = /(^|_| )(id|no|number|code|zip|year|month)$/i;
 const DATE = /^\d{4}-\d{2}(-\d{2})?([T ]|$)/;
 
 // `told`: the answer itself shows the rows, so they are folded away here.
@@ -35,7 +37,8 @@ function statement(rows) {
 
 function table(rows) {
   const figures = rows.columns.map((_, at) => isNumeric(rows.rows.map((row) => row[at])));
-  const cell = (value, at) => h("td", { class: figures[at] ? "figure" : undefined }, shown(value));
+  const plain = rows.columns.map((name) => NAMELIKE.test(name));
+  const cell = (value, at) => h("td", { class: figures[at] ? "figure" : undefined }, shown(value, plain[at]));
   const line = (row) => h("tr", {}, row.map(cell));
   const body = h("tbody", {}, rows.rows.slice(0, SHOWN_ROWS).map(line));
   const total = count(rows.rows.length, "row");
@@ -60,14 +63,14 @@ function table(rows) {
   return h("div", {}, parts);
 }
 
-function shown(value) {
+function shown(value, plain) {
   if (value === null) return h("span", { class: "soft" }, "none");
-  if (typeof value === "number") return format(value);
+  if (typeof value === "number") return plain ? String(value) : format(value);
   return String(value);
 }
 
 function format(value) {
-  return Number.isInteger(value) && Math.abs(value) < 10000 ? String(value) : value.toLocaleString("en", { maximumFractionDigits: 4 });
+  return value.toLocaleString("en", { maximumFractionDigits: 4 });
 }
 
 // Numbers may come as text: PostgreSQL's numeric does.
@@ -89,7 +92,7 @@ function chartOf({ columns, rows }) {
   const time = places.find((at) => column(at).every((value) => typeof value === "string" && DATE.test(value)));
   const numeric = places.filter((at) => at !== time && isNumeric(column(at)));
   const labels = time ?? places.find((at) => column(at).every((v) => typeof v === "string") && !numeric.includes(at));
-  const wanted = numeric.filter((at) => at !== labels && !/(^|_)(id|code|year|month)$/i.test(columns[at]));
+  const wanted = numeric.filter((at) => at !== labels && !NAMELIKE.test(columns[at]));
   if (labels === undefined || wanted.length !== 1 || columns.length > 3) return null;
   const points = rows.map((row) => ({ label: String(row[labels]), value: number(row[wanted[0]]) }));
   if (points.some(({ value }) => Number.isNaN(value))) return null;
