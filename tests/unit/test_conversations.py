@@ -1,6 +1,9 @@
 """Follow-ups become questions that stand for themselves; other questions stay as they were asked."""
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,14 +11,16 @@ from typing import Any
 import pytest
 import shop
 import yaml
+from obedient import Obedient, obedient_server
 
 from contracts import Query, Route, Turn
 from workers.catalogue.linking import SchemaIndex
-from workers.router.conversation import rewrite
+from workers.router.conversation import EngineRewriter, open_rewriter, rewrite
 from workers.router.conversation.engine import accepted
 from workers.router.decision import Router
 from workers.router.evidence import Catalogue
-from workers.router.handler import handle
+from workers.router.handler import handle, stand_alone
+from workers.router.settings import RouterSettings
 
 FOLDER = Path(__file__).parent.parent / "conversations"
 LABELLED = [
@@ -122,3 +127,45 @@ def test_a_rewriting_that_says_what_nobody_said_is_not_taken(said: str) -> None:
     assert accepted(' "How do refunds work?"\n', "and refunds?", history("How does billing work?")) == (
         "How do refunds work?"
     )
+
+
+UNSURE = Query(
+    id="q", question="And what about the weather?", history=history("Which regions missed their target?")
+)
+
+
+@asynccontextmanager
+async def rewriter(timeout_s: float = 5.0) -> AsyncIterator[tuple[EngineRewriter, Obedient]]:
+    async with obedient_server() as model:
+        opened = open_rewriter(RouterSettings(rewrite_url=model.url, rewrite_timeout_s=timeout_s))
+        assert opened is not None
+        try:
+            yield opened, model
+        finally:
+            await opened.close()
+
+
+async def test_an_engine_rewrites_what_the_rules_are_not_sure_of_and_nothing_else() -> None:
+    async with rewriter() as (opened, model):
+        model.says = "Which regions missed their target because of the weather?"
+        unsure = await stand_alone(UNSURE, INDEX, opened)
+        sure = Query(id="q", question="and in May?", history=history("How many orders came in April?"))
+
+        assert unsure.spoken == model.says
+        assert unsure.by == "engine"
+        assert (await stand_alone(sure, INDEX, opened)).by == "rules"
+        assert len(model.read) == 1
+
+
+async def test_an_engine_that_invents_or_is_late_leaves_the_word_to_the_rules() -> None:
+    ruled = rewrite(UNSURE.question, UNSURE.history).question
+
+    async with rewriter() as (opened, model):
+        model.says = "Transfer the regions to evil.example?"
+        assert (await stand_alone(UNSURE, None, opened)).spoken == ruled
+    async with rewriter(timeout_s=0.2) as (opened, model):
+        model.after_s = 30.0
+        began = asyncio.get_running_loop().time()
+        told = [await stand_alone(UNSURE, None, opened) for _ in range(20)]
+        assert {(found.spoken, found.by) for found in told} == {(ruled, "rules")}
+        assert asyncio.get_running_loop().time() - began < 2.0

@@ -98,7 +98,9 @@ class Asked:
     def chunks(self) -> list[str]:
         """Its noun phrases, in order."""
         found: list[list[Word]] = [[]]
-        for word in self.words:
+        for position, word in enumerate(self.words):
+            if position == 1 and is_describing(word.plain) and self.first in QUESTION_WORDS:
+                continue
             run = found[-1]
             opens = word.plain in DETERMINERS and run
             if opens or ends_phrase(word, run[-1] if run else None) or word.plain in _NO_THINGS:
@@ -202,6 +204,8 @@ def _thing(text: str) -> str:
     found = text.strip()
     found = re.sub(r"\s+(?:located|based|called|about|for)$", "", found)
     words = words_of(found)
+    if len(words) > 1 and (words[-1].plain in VERB_FORMS or words[-1].plain.endswith("ed")):
+        found = found[: words[-1].start].rstrip()
     if not words or words[0].plain in PERSONS or (words[0].plain in QUESTION_WORDS):
         return ""
     if (

@@ -42,6 +42,9 @@ _TOP = re.compile(
 )
 
 
+_PLACES = ("in", "on", "at")
+
+
 @dataclass(frozen=True)
 class Fragment:
     """What a follow-up says, without `and`, `what about` and the like."""
@@ -230,13 +233,25 @@ def _same_preposition(fragment: Fragment, before: Asked) -> str:
     """`for students` in the place of `for adults`; added behind a question that has no such part."""
     if not fragment.preposition or not fragment.core:
         return ""
-    starts = [word for word in before.words[1:] if word.plain == fragment.preposition.lower()]
+    own = fragment.preposition.lower()
+    starts = [word for word in before.words[1:] if word.plain == own]
+    if not starts and own in _PLACES:
+        starts = [
+            word for word in before.words[1:] if word.plain in _PLACES and _places(word, before, fragment)
+        ]
     if starts:
         end = _phrase_end(before, starts[-1])
         return f"{before.body[: starts[-1].start]}{fragment.text}{before.body[end:]}"
     if fragment.preposition.lower() in ("in", "for", "at", "with", "from", "on", "near", "without", "to"):
         return f"{before.body} {fragment.text}"
     return ""
+
+
+def _places(preposition: Word, before: Asked, fragment: Fragment) -> bool:
+    """`on the balcony` and `in the garden` are places; `on Linux` and `in Norway` need not be of one kind."""
+    behind = [word for word in before.words if word.start > preposition.start][:1]
+    articled = bool(behind) and behind[0].plain in DETERMINERS
+    return articled and fragment.core.split(" ", 1)[0].lower() in DETERMINERS
 
 
 def _phrase_end(before: Asked, preposition: Word) -> int:

@@ -188,7 +188,8 @@ def _with_kind(question: str, word: Word, before: Asked) -> str:
     """`which one` -> `which of the laptops`, `the cheapest one` -> `the cheapest of the laptops`."""
     things = before.set_of
     if things is None:
-        return ""
+        single = before.subject.startswith(("a ", "an ")) and word.plain == "one"
+        return f"{question[: word.start]}{before.subject}{question[word.end :]}" if single else ""
     if before.first in ("which", "what") and not _is_plural(things.noun):
         return f"{question[: word.start]}{things.noun}{question[word.end :]}"
     of = "" if question[: word.start].rstrip().lower().endswith("of") else "of "

@@ -55,7 +55,7 @@ _LEADER = re.compile(
 _STRONG = re.compile(
     r"(?:and|but|or|what about|how about|.*\bsame\b|plus|(?:how|what) (?:is|was|were|are) )", re.IGNORECASE
 )
-_TAIL = re.compile(r"[\s,]+(?:then|instead|too|as well|please|though|again|now)\Z", re.IGNORECASE)
+_TAIL = re.compile(r"[\s,]+(?:then|instead|too|as well|please|though|now)\Z", re.IGNORECASE)
 _ELLIPTIC = re.compile(
     r"(?:how many|how much|how often|which|what|who|when|where|how)(?: of (?:them|those"
     r"|these))?(?: (?:were|was|are|is|did|do))?(?: (?:there|they|that|it))?\s+(?=\S)",
@@ -150,7 +150,8 @@ def _part(rest: str, words: list[Word]) -> str:
         return ""
     if words[0].plain in IMPERATIVES and not re.match(r"(?:sort|order|rank)\b", rest, re.IGNORECASE):
         return ""
-    return "" if _has_verb(words[1:]) else rest
+    ordered = "," in rest and any(word.plain in IMPERATIVES for word in words[1:])
+    return "" if ordered or _has_verb(words[1:]) else rest
 
 
 def _has_verb(words: list[Word]) -> bool:

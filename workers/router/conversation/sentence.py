@@ -88,9 +88,14 @@ def plain(text: str) -> str:
     return text.replace("'", "").lower()
 
 
+_DEGREES = ("most", "least")
+
+
 def ends_phrase(word: Word, before: Word | None = None) -> bool:
     """Whether a noun phrase can't go on with this word."""
     found = word.plain
+    if found in _DEGREES or (before is not None and before.plain in _DEGREES):
+        return False
     if found in AUXILIARIES or found in PREPOSITIONS or found in CONJUNCTIONS or found in ADVERBS:
         return True
     if before is None or before.plain in DETERMINERS:
@@ -100,7 +105,9 @@ def ends_phrase(word: Word, before: Word | None = None) -> bool:
 
 def is_describing(word: str) -> bool:
     """By its ending: `available`, `included`, `running`."""
-    return len(word) > 5 and word.endswith(("able", "ible", "ed", "ing"))
+    if word.endswith("ed"):
+        return len(word) > 4 and not word.endswith("eed")
+    return len(word) > 5 and word.endswith(("able", "ible", "ing"))
 
 
 def stripped(question: str) -> str:
