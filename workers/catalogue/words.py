@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -65,9 +66,12 @@ RELATED_WORDS = {
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
+# Questions of one database say the same words again and again.
+_REMEMBERED = 8_192
 _KEEP_S = ("ss", "us", "is", "ics", "series", "species", "news")
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def split_identifier(name: str) -> tuple[str, ...]:
     """`customerTypeCode`, `customer_type_code` -> customer, type, code; known abbreviations spelled out."""
     spaced = _CAMEL.sub(" ", name)
@@ -75,6 +79,7 @@ def split_identifier(name: str) -> tuple[str, ...]:
     return tuple(part for word in found for part in ABBREVIATIONS.get(word, word).split())
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def stem(word: str) -> str:
     """Singular of a regular English plural, in lower case; other words unchanged."""
     lower = word.lower()
@@ -89,6 +94,7 @@ def stem(word: str) -> str:
     return lower[:-1] if lower.endswith("s") else lower
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def root(word: str) -> str:
     """A looser form that joins verb and noun: hired, hiring, hire -> hir; cancelled, cancel -> cancel."""
     base = stem(word)
@@ -118,6 +124,7 @@ def key_of(words: tuple[str, ...] | list[str]) -> str:
     return "".join(stem(word) for word in words)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def fold(value: str) -> str:
     """A value without case, accents and repeated spaces."""
     decomposed = unicodedata.normalize("NFKD", value)

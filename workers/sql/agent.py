@@ -91,7 +91,7 @@ class _Asking:
         proposal = plan(question, self._index, self._formulas)
         if isinstance(proposal, NoProposal):
             return None, proposal.reason
-        note = doubt_about(question, self._index, proposal.unexplained)
+        note = "" if proposal.confident else doubt_about(question, self._index, proposal.unexplained)
         planned = await self._try(Candidate(proposal.sql, "planner", proposal.confident, note))
         return planned, planned.reason if isinstance(planned, Failed) else note
 

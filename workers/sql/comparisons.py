@@ -28,6 +28,7 @@ _AFTER: tuple[tuple[str, Operator], ...] = (
     ("or older", ">="), ("and above", ">="), ("and more", ">="), ("or less", "<="), ("or fewer", "<="),
     ("or below", "<="), ("or lower", "<="), ("or earlier", "<="), ("and below", "<="),
 )  # fmt: skip
+_LAST_WORDS = frozenset(phrase.split()[-1] for phrase, _ in _BEFORE)
 _PATTERNS: dict[str, Operator] = {
     "contain": "contains", "contains": "contains", "containing": "contains", "include": "contains",
     "includes": "contains", "including": "contains", "substring": "contains", "start": "starts",
@@ -42,7 +43,7 @@ _FLIPPED: dict[Operator, Operator] = {">": "<=", "<=": ">", "<": ">=", ">=": "<"
 
 def comparison_before(reading: Reading, position: int) -> tuple[Operator, int] | None:
     """The comparison that ends right before `position`, and where it begins."""
-    for phrase, operator in _BEFORE:
+    for phrase, operator in _BEFORE if reading.word(position - 1) in _LAST_WORDS else ():
         start = position - phrase.count(" ") - 1
         if start >= 0 and reading.phrase(start, position) == phrase:
             return operator, start

@@ -21,6 +21,7 @@ _COMPARED = word_set(
 _ENDS = word_set(". ; ? ! ,")
 _REACH = 7
 _EXCEPTING = ("except for", "except", "excluding", "apart from", "other than")
+_EXCEPTING_STARTS = frozenset(phrase.split()[0] for phrase in _EXCEPTING)
 _LEADING = word_set("the those all any for that of")
 
 
@@ -52,6 +53,8 @@ def find_exclusions(reading: Reading, resolver: Resolver) -> list[Exclusion]:
 
 def _excepted(reading: Reading, resolver: Resolver, position: int) -> Exclusion | None:
     """`all halls except those halls that had a concert in 2021`: the focus' own table is named again."""
+    if reading.word(position) not in _EXCEPTING_STARTS:
+        return None
     phrase = next((p for p in _EXCEPTING if reading.phrase(position, position + p.count(" ") + 1) == p), None)
     if phrase is None:
         return None

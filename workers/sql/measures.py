@@ -15,6 +15,9 @@ _COUNT_PHRASES = (
     "the count of", "total count of", "count of", "count the number of", "count the", "count all", "count",
     "the amount of", "the quantity of",
 )  # fmt: skip
+_COUNT_STARTS = frozenset(phrase.split()[0] for phrase in _COUNT_PHRASES)
+_EARNINGS = word_set("revenue revenues income earnings turnover takings sales money spend spending")
+_MONEY = ("revenue", "sale_price", "total", "amount", "fare", "price", "cost", "fee")
 _DISTINCT = word_set("different distinct unique")
 _COUNT_FILLERS = word_set("the all of total different distinct unique other new these those total")
 _FUNCTIONS = {
@@ -107,6 +110,8 @@ def _also(reading: Reading, measure: Measure) -> list[Measure]:
 
 
 def _count_at(reading: Reading, resolver: Resolver, position: int) -> Measure | None:
+    if reading.word(position) not in _COUNT_STARTS:
+        return None
     phrase = next((p for p in _COUNT_PHRASES if _matches(reading, position, p)), None)
     if phrase is None:
         return None
@@ -197,12 +202,37 @@ def find_aggregates(reading: Reading, resolver: Resolver) -> list[Measure]:
             continue
         mention = _measured(reading, resolver, position + 1)
         if mention is None:
+            earned = _earned(reading, resolver, position, function)
+            found += [earned] if earned is not None else []
             continue
         ref = measured_column(resolver, mention)
         if ref is None or (function in ("sum", "avg", "median") and resolver.column(ref).kind != "number"):
             continue
         found.append(Measure(position, mention.last, function, ref=ref))
     return found
+
+
+def _earned(reading: Reading, resolver: Resolver, position: int, function: str) -> Measure | None:
+    """`total revenue`: the money column of the table in question, where no column is called so.
+
+    Which money a company means by it is never certain.
+    """
+    said = next((at for at in (position + 1, position + 2) if reading.word(at) in _EARNINGS), None)
+    if said is None or function not in ("sum", "avg"):
+        return None
+    for key in dict.fromkeys((*resolver.mentioned(), resolver.focus)):
+        column = column_called(resolver, key, _MONEY) if key else None
+        if column is not None and column.kind == "number" and key and _has_references(resolver, key):
+            reading.explain(range(position, said + 1))
+            reading.used.update(range(position, said + 1))
+            resolver.doubts += 1
+            return Measure(position, said + 1, function, ref=ColumnRef(key, column.name))
+    return None
+
+
+def _has_references(resolver: Resolver, key: str) -> bool:
+    """Whether its rows are events: sales and trips refer to what they are about, a price list does not."""
+    return any(join.left == key for join in resolver.model.active_joins)
 
 
 def _measured(reading: Reading, resolver: Resolver, start: int) -> Mention | None:

@@ -26,6 +26,7 @@ _GROUP_PHRASES = (
     "to each", "from each", "per", "grouped by", "group by", "split by", "broken down by", "across each",
     "each", "every",
 )  # fmt: skip
+_GROUP_STARTS = frozenset(phrase.split()[0] for phrase in _GROUP_PHRASES)
 _PARTICIPLES = word_set("bought made sold sent held won paid built sung led run done got shot spent kept met")
 _GROUP_FILLERS = word_set("the of a an different distinct customer's")
 
@@ -169,9 +170,8 @@ def _group_at(reading: Reading, resolver: Resolver, position: int, *, aggregated
     if unit is not None and aggregated and reading.at(position) is None:
         reading.explain([position])
         return Group(position, position + 1, unit=unit)
-    phrase = next(
-        (p for p in _GROUP_PHRASES if reading.phrase(position, position + p.count(" ") + 1) == p), None
-    )
+    starts = _GROUP_PHRASES if word in _GROUP_STARTS else ()
+    phrase = next((p for p in starts if reading.phrase(position, position + p.count(" ") + 1) == p), None)
     if phrase is None and word == "by" and aggregated and _may_group(reading, position):
         phrase = "by"
     if phrase is None:
