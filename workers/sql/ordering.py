@@ -6,7 +6,7 @@ from workers.catalogue.words import word_set
 from workers.sql.dates import Unit, bucket_of
 from workers.sql.measures import ADJECTIVES, adjective_column
 from workers.sql.plan import Measure
-from workers.sql.reading import Mention, Reading
+from workers.sql.reading import PARTICIPLES, Mention, Reading
 from workers.sql.resolution import ColumnRef, Resolver
 
 _SORT_WORDS = word_set(
@@ -27,7 +27,6 @@ _GROUP_PHRASES = (
     "each", "every",
 )  # fmt: skip
 _GROUP_STARTS = frozenset(phrase.split()[0] for phrase in _GROUP_PHRASES)
-_PARTICIPLES = word_set("bought made sold sent held won paid built sung led run done got shot spent kept met")
 _GROUP_FILLERS = word_set("the of a an different distinct customer's")
 
 
@@ -183,7 +182,7 @@ def _group_at(reading: Reading, resolver: Resolver, position: int, *, aggregated
 def _may_group(reading: Reading, position: int) -> bool:
     """`revenue by country`, not `written by`."""
     before = reading.word(position - 1)
-    return not (before.endswith(("ed", "en")) or before in _PARTICIPLES) or before == "grouped"
+    return not (before.endswith(("ed", "en")) or before in PARTICIPLES) or before == "grouped"
 
 
 def _grouped(

@@ -38,6 +38,7 @@ _ID_WORDS = word_set("id ids identifier identifiers")
 # Verb forms name what happens, not what is wanted: "problems reported by" is no wish for the reporting date.
 _AGGREGATES = word_set("minimum maximum min max average avg total")
 _VERB_ENDINGS = ("ed", "ing")
+PARTICIPLES = word_set("bought made sold sent held won paid built sung led run done got shot spent kept met")
 _NAME_SCORE = 0.05
 _FAINT = 0.56
 _SURE = 0.8
@@ -254,7 +255,8 @@ def _mention(tokens: tuple[Token, ...], found: Link) -> Mention | None:
         return None
     kind = _kind(tokens, found, best)
     word = tokens[found.last - 1].lower
-    verb = kind == "column" and word.endswith(_VERB_ENDINGS) and best.get(kind, 0.0) < 1.0
+    done = word.endswith(_VERB_ENDINGS) or word in PARTICIPLES
+    verb = kind == "column" and done and best.get(kind, 0.0) < 1.0
     pointed = found.first > 0 and tokens[found.first - 1].lower in ("that", "this", "same")
     faint = kind == "column" and best.get(kind, 0.0) < _FAINT
     return Mention(found.first, found.last, kind, found.targets, weak=verb or pointed or faint)
