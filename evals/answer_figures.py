@@ -30,7 +30,7 @@ class Share:
 
     def __str__(self) -> str:
         low, high = wilson(self.hits, self.total)
-        return f"{self.value:.3f} ({low:.3f} to {high:.3f}) of {self.total}"
+        return f"{self.value:.3f} ({max(low, 0.0):.3f} to {high:.3f}) of {self.total}"
 
 
 @dataclass(frozen=True)
