@@ -84,3 +84,7 @@ def _spread(items: Sequence[Labelled], limit: int | None) -> Sequence[Labelled]:
 
 def _without(corpus: Corpus) -> str:
     return f"without-{corpus.name}"
+
+
+if __name__ == "__main__":
+    main()
