@@ -7,7 +7,7 @@ import sqlglot
 from shop import MODEL
 from sqlglot import exp
 
-from workers.catalogue.model import Column, Entity, SemanticModel
+from workers.catalogue.model import Column, Entity, Join, SemanticModel
 from workers.sql.planner import Planner, Proposal
 
 
@@ -88,3 +88,31 @@ def test_common_questions_stay_confident() -> None:
         "How many different cities do customers live in?",
     ):
         assert plan(question).confident, question
+
+
+def test_a_table_that_refers_to_both_joins_two_rather_than_what_both_refer_to() -> None:
+    def key(name: str) -> Column:
+        return Column(name, "number", role="id")
+
+    def entity(table: str, *columns: Column) -> Entity:
+        return Entity("public", table, table, columns, primary_key=(columns[0].name,), display=("name",))
+
+    name = Column("name", "text")
+    school = SemanticModel(
+        entities=(
+            entity("faculties", key("faculty_id"), name),
+            entity("pupils", key("pupil_id"), name, key("faculty_id")),
+            entity("classes", key("class_id"), name, key("faculty_id")),
+            entity("visits", key("visit_id"), key("pupil_id"), key("class_id"), name),
+        ),
+        joins=(
+            Join("public.classes", "public.faculties", (("faculty_id", "faculty_id"),)),
+            Join("public.pupils", "public.faculties", (("faculty_id", "faculty_id"),)),
+            Join("public.visits", "public.pupils", (("pupil_id", "pupil_id"),)),
+            Join("public.visits", "public.classes", (("class_id", "class_id"),)),
+        ),
+    )
+    proposal = Planner(school).plan("Which classes have no pupils?")
+    assert isinstance(proposal, Proposal)
+    assert "public.visits" in proposal.sql
+    assert "public.faculties" not in proposal.sql

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from workers.catalogue.model import Join, SemanticModel
 from workers.catalogue.words import root, split_identifier
 
+_SHARED_COST = 0.5
 _HINT_BONUS = 0.4
 _IMPLIED_COST = 0.1
 
@@ -116,9 +117,19 @@ class JoinGraph:
             for other, join in self._edges[entity]:
                 if other not in done:
                     count += 1
-                    price = cost + _price(join, hints)
+                    price = (
+                        cost + _price(join, hints) + (_SHARED_COST if _is_shared(path, entity, join) else 0.0)
+                    )
                     heapq.heappush(queue, (price, count, other, (*path, Step(other, join))))
         return [], float("inf")
+
+
+def _is_shared(path: tuple[Step, ...], entity: str, join: Join) -> bool:
+    """Two tables that only refer to the same third: the courses and the students of one department.
+
+    A table that refers to both, such as enrolments, says more of them.
+    """
+    return bool(path) and path[-1].join.right == entity == join.right
 
 
 def _price(join: Join, hints: frozenset[str]) -> float:

@@ -1,0 +1,5 @@
+INSERT INTO venues VALUES (1,'Globe Barn','Ulm',300),(2,'Mirror','Graz',120),(3,'Pier Stage','Ulm',800),(4,'Cellar','Bern',60);
+INSERT INTO shows VALUES (1,'Paper Moon','drama',110,'2021-10-01',7.8,1),(2,'Two Left Feet','comedy',95,'2022-03-12',8.4,3),(3,'Tides','drama',140,'2022-11-05',6.9,3),(4,'Hush','thriller',100,'2023-02-18',7.1,2),(5,'Kites','comedy',80,'2023-05-20',9.0,1);
+INSERT INTO visitors VALUES (1,'Amos Grey',33,4,'2021-09-02 08:00'),(2,'Bea Stolz',58,1,current_timestamp - interval '6 days'),(3,'Cem Aydin',27,6,'2022-01-20 12:00'),(4,'Dora Pell',41,2,'2022-05-05 10:00');
+INSERT INTO tickets VALUES (1,1,1,'2021-10-01 10:00',40,'web','used'),(2,2,1,'2022-03-13 10:00',55,'web','used'),(3,2,3,'2022-03-14 10:00',55,'desk','refunded'),(4,3,3,'2022-11-06 09:00',30,'web','used'),(5,5,4,current_timestamp - interval '3 days',65,'app','open'),(6,5,1,current_timestamp - interval '20 days',65,'web','open'),(7,4,1,current_timestamp - interval '50 days',25,'app','used');
+INSERT INTO reviews VALUES (1,1,1,4,'2021-10-03'),(2,2,1,5,'2022-03-15'),(3,2,3,3,'2022-03-20'),(4,3,3,2,'2022-11-09');
