@@ -35,14 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     corpora = read_corpora(options.data)
     answered = asyncio.run(_evaluate(corpora, options.engine, options.limit))
+    if options.json:
+        print(json.dumps(summary(answered)))
+    else:
+        for line in (*failures(answered), *as_text(answered)):
+            print(line)
     if options.phoenix:
         about = {"engine": options.engine}
         print(upload(options.phoenix, "answers", cases(answered), settings=about), file=sys.stderr)
-    if options.json:
-        print(json.dumps(summary(answered)))
-        return
-    for line in (*failures(answered), *as_text(answered)):
-        print(line)
 
 
 async def _evaluate(corpora: Sequence[Corpus], engine: str, limit: int | None) -> list[Answered]:

@@ -41,14 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     asked = asyncio.run(_evaluate(read_corpora(options.data), options.precision))
     _progress("")
+    if options.json:
+        print(json.dumps(summary(asked)))
+    else:
+        for line in (*as_text(asked), *(table(asked) if options.ablation else ())):
+            print(line)
     if options.phoenix:
         about = {"precision": options.precision}
         print(upload(options.phoenix, "retrieval", cases(asked), settings=about), file=sys.stderr)
-    if options.json:
-        print(json.dumps(summary(asked)))
-        return
-    for line in (*as_text(asked), *(table(asked) if options.ablation else ())):
-        print(line)
 
 
 async def _evaluate(corpora: Sequence[Corpus], precision: str) -> list[Asked]:

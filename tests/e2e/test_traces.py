@@ -138,7 +138,9 @@ async def test_feedback_lands_on_the_trace_of_its_answer(fleet: Fleet, phoenix: 
 
 async def test_an_evaluation_is_kept_as_an_experiment_over_its_questions(phoenix: httpx.AsyncClient) -> None:
     cases = [
-        Case({"question": "Which lamp?"}, {"answers": ["red"]}, {"text": "The red one."}, {"containment": 1.0}),
+        Case(
+            {"question": "Which lamp?"}, {"answers": ["red"]}, {"text": "The red one."}, {"containment": 1.0}
+        ),
         Case({"question": "Which door?"}, {"answers": ["left"]}, {"text": "No idea."}, {"containment": 0.0}),
     ]
     url = str(phoenix.base_url)
