@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -169,3 +170,17 @@ async def test_an_engine_that_invents_or_is_late_leaves_the_word_to_the_rules() 
         told = [await stand_alone(UNSURE, None, opened) for _ in range(20)]
         assert {(found.spoken, found.by) for found in told} == {(ruled, "rules")}
         assert asyncio.get_running_loop().time() - began < 2.0
+
+
+@pytest.mark.parametrize(
+    "piece", ["\n", " ", "- a\n", "| a\n", "A ", "a and ", "[1", "1. ", "and ", "May ", "the second "]
+)
+def test_no_text_takes_the_rules_long(piece: str) -> None:
+    """Patterns that try each place against each other would take seconds here."""
+    said = history(*[piece * (32_000 // len(piece))] * 2)
+    began = time.process_time()
+
+    rewrite("tell me about the second one", said)
+    rewrite(piece * (399 // len(piece)), history("Which plans are there?", "Basic and Team."))
+
+    assert time.process_time() - began < 0.2

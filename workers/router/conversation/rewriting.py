@@ -28,6 +28,8 @@ from workers.router.conversation.sentence import (
 
 TURNS = 12
 """So many turns are looked at: what came before them no longer matters."""
+_READ_CHARS = 1_600
+"""Of a longer turn the end is read."""
 LONGEST = 400
 """A longer question says all that it needs; a longer one before it is shortened to its last sentence."""
 _POLITE = re.compile(
@@ -212,7 +214,9 @@ def _led(spoken: str) -> tuple[str, str]:
 
 def _last_sentence(text: str) -> str:
     """Of a question that begins with a story, or is very long, what is asked in the end."""
-    parts = [part for part in re.split(r"(?<=[.?!])\s+", text.strip()) if len(part.split()) >= 3]
+    parts = [
+        part for part in re.split(r"(?<=[.?!])\s+", text.strip()[-_READ_CHARS:]) if len(part.split()) >= 3
+    ]
     asked = [part for part in parts if part.endswith("?")]
     found = (asked or parts or [text.strip()])[-1]
     return found if len(found) <= LONGEST else found[-LONGEST:]
