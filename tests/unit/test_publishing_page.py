@@ -1,4 +1,4 @@
-"""docs/publishing.md shows what the examples do, word for word."""
+"""docs/publishing.md and docs/clients.md show what the examples do, word for word."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,8 @@ from contracts.errors import AskfleetError
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "publishing.md").read_text()
-SNIPPETS = re.findall(r"^<!-- (\S+) -->\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+PAGES = PAGE + (ROOT / "docs" / "clients.md").read_text()
+SNIPPETS = re.findall(r"^<!-- (\S+) -->\n```\w+\n(.*?)^```$", PAGES, re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize(("example", "snippet"), SNIPPETS)
