@@ -109,6 +109,7 @@ class Vitals:
     observers: list[Observer] = field(default_factory=list)
     http_port: int = 0
     """Where the process serves its probes and metrics; 0 until it does."""
+    tallies: dict[str, Tally] = field(default_factory=dict)
     _slots: list[Slots] = field(default_factory=list)
     _counts: dict[str, Count] = field(default_factory=dict)
 
@@ -116,14 +117,12 @@ class Vitals:
         self._slots.append(slots)
 
     def count(self, name: str, now: Count) -> None:
-        """`now` is asked each time that somebody wants to know; with a name in `_total` it never falls."""
+        """`now` is asked each time that somebody wants to know."""
         self._counts[name] = now
 
     def tally(self, name: str) -> Tally:
-        """A count that the worker itself raises, as `name` with `_total` behind it."""
-        tally = Tally()
-        self.count(f"{name}_total", lambda: tally.number)
-        return tally
+        """A count of events under that name, which the worker itself raises."""
+        return self.tallies.setdefault(name, Tally())
 
     def tell(self, event: Event) -> None:
         for observer in self.observers:

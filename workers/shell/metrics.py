@@ -202,10 +202,9 @@ class _Now(Collector):
         yield GaugeMetricFamily("askfleet_slots", "messages worked on at once", self._vitals.concurrency)
         yield GaugeMetricFamily("askfleet_in_work", "messages in work", self._vitals.in_work)
         for name, number in self._vitals.counts.items():
-            if name.endswith("_total"):
-                yield CounterMetricFamily(f"askfleet_{name}", f"{name} of this worker", number)
-            else:
-                yield GaugeMetricFamily(f"askfleet_{name}", f"{name} of this worker", number)
+            yield GaugeMetricFamily(f"askfleet_{name}", f"{name.replace('_', ' ')} now", number)
+        for name, tally in self._vitals.tallies.items():
+            yield CounterMetricFamily(f"askfleet_{name}", f"{name.replace('_', ' ')} so far", tally.number)
 
 
 @asynccontextmanager
