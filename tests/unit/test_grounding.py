@@ -37,6 +37,12 @@ def test_a_name_that_the_near_passage_does_not_hold_takes_the_answer_away() -> N
     assert carried("Was the mill burned down in 1922?", SUPPORT, NEAR) > 0.8
 
 
+def test_a_name_that_the_rows_answer_for_is_not_missed_in_the_documents() -> None:
+    asked = "How many agents work in Dublin, and who built the mill?"
+    assert carried(asked, SUPPORT, NEAR) < 0.5
+    assert carried(asked, SUPPORT, NEAR, beside="SELECT count(*) WHERE city = 'Dublin'") > 0.8
+
+
 def test_a_misspelled_name_is_the_name() -> None:
     source = [Source(1, "Mills", "The mill was built by Margaret Hollander in 1807.")]
     assert carried("What did Margaret Holander build?", Support(source), (0.9,)) > 0.8

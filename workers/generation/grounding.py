@@ -18,18 +18,18 @@ _HELD_IS_EVEN = 0.56
 _MOST, _LEAST = 0.9999, 0.0001
 
 
-def carried(question: str, support: Support, scores: Sequence[float]) -> float:
+def carried(question: str, support: Support, scores: Sequence[float], *, beside: str = "") -> float:
     """How likely one of the passages holds an answer to the question, from 0 to 1.
 
     `scores` are those of retrieval, one for each source: how near the passage is in meaning and in words. A
     name or a number of the question that the passage does not hold lowers it: passages on the right subject
-    and the wrong thing look alike otherwise.
+    and the wrong thing look alike otherwise. Not so one in `beside`, the statement that answers another part.
     """
     asked = set(terms(question))
     if not support.sources or not asked:
         return 1.0 if support.sources else 0.0
     held = (support.of_best_source(asked) + support.of_best_neighbours(asked)) / 2
-    names = {term for name in _NAME.findall(question) for term in terms(name)}
+    names = {term for name in _NAME.findall(question) for term in terms(name)} - set(terms(beside))
     missing = support.missing(names)
     if max(scores) <= _RANKS_UP_TO:
         return min(1.0, held * 0.5 / _HELD_IS_EVEN) * (1 - min(missing) / 2)

@@ -72,7 +72,9 @@ def _from_both(record: Record, settings: GenerationSettings) -> Plan:
 
 def _documents_carry(record: Record, settings: GenerationSettings) -> bool:
     scores = [passage.score for passage in record.passages]
-    return carried(record.question, record.support, scores) >= settings.carried_from()
+    statement = (record.rows.statement or "") if record.rows else ""
+    beside = statement if record.route == Route.BOTH else ""
+    return carried(record.question, record.support, scores, beside=beside) >= settings.carried_from()
 
 
 def _material(record: Record, *, documents: bool, rows: bool) -> Material:
