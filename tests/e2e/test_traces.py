@@ -18,7 +18,18 @@ from evals.phoenix import Case, upload
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STARTS_WITHIN_S = 200
-ARRIVES_WITHIN_S = 30
+ARRIVES_WITHIN_S = 60
+STAGES = {
+    "question",
+    "router",
+    "retrieval",
+    "embedding",
+    "milvus",
+    "sql",
+    "postgresql",
+    "generation",
+    SIMULATED,
+}
 QUESTION = "How many agents work in the Dublin office, and what does a red lamp after a reset mean?"
 
 
@@ -42,13 +53,13 @@ async def ask(fleet: Fleet) -> tuple[AnswerStream, list[Event]]:
 
 
 async def spans_of(phoenix: httpx.AsyncClient, trace_id: str) -> list[dict[str, Any]]:
-    """All spans of a finished question: its root is exported last."""
+    """All spans of a finished question: each process exports its own, once a second."""
     found: list[dict[str, Any]] = []
 
     async def whole() -> bool:
         answer = await phoenix.get("/v1/projects/askfleet/spans", params={"trace_id": trace_id, "limit": 100})
         found[:] = answer.json()["data"] if answer.status_code == 200 else []
-        return {"question", "generation", SIMULATED} <= {span["name"] for span in found}
+        return {span["name"] for span in found} >= STAGES
 
     await eventually(whole, within_s=ARRIVES_WITHIN_S, every_s=0.2)
     return sorted(found, key=lambda span: str(span["start_time"]))
