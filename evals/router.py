@@ -86,11 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     trained = _train(options, tenants, asked)
     router = Router(trained.model)
     results = {name: [_decide(router, item) for item in items] for name, items in asked.items()}
-    report = _report(results, trained.by_source_left_out)
     if options.json:
-        print(json.dumps(report, indent=1))
+        print(json.dumps(_report(results, trained.by_source_left_out)))
         return
-    _show(results, report, failures=options.failures)
+    _show(results, trained.by_source_left_out, failures=options.failures)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -203,43 +202,68 @@ def _questions(folder: Path, label: str) -> list[Example]:
 
 
 def _report(results: dict[str, list[Result]], left_out: dict[str, float]) -> dict[str, object]:
-    files = {name: found for name, found in results.items() if name != "grounded"}
-    everything = [result for found in files.values() for result in found]
-    hits = sum(result.hit for result in everything)
+    everything = _of_files(results)
+    by_source = {"average": statistics.fmean(left_out.values()), **left_out} if left_out else {}
     return {
-        "accuracy": hits / len(everything),
-        "interval": wilson(hits, len(everything)),
+        "accuracy": _share([result.hit for result in everything]),
         "n": len(everything),
-        "cpu_ms_median": statistics.median(r.cpu_ms for found in results.values() for r in found),
         **{name: _summary(found) for name, found in results.items()},
-        **({"leave_source_out": left_out} if left_out else {}),
+        **({"leave_source_out": {k: round(v, 4) for k, v in by_source.items()}} if by_source else {}),
     }
 
 
+def _of_files(results: dict[str, list[Result]]) -> list[Result]:
+    return [result for name, found in results.items() if name != "grounded" for result in found]
+
+
 def _summary(found: Sequence[Result]) -> dict[str, object]:
-    by_source: dict[str, list[Result]] = defaultdict(list)
-    for result in found:
-        by_source[result.asked.example.source].append(result)
     return {
         "accuracy": _share([result.hit for result in found]),
         "both_share": _share([result.decision.route is Route.BOTH for result in found]),
         "effective_accuracy": _share([result.effective for result in found]),
-        "cpu_ms_median": statistics.median(result.cpu_ms for result in found),
-        "by_source": {name: _share([result.hit for result in part]) for name, part in by_source.items()},
+        "by_source": {
+            name: _share([result.hit for result in part]) for name, part in _by_source(found).items()
+        },
     }
+
+
+def _by_source(found: Sequence[Result]) -> dict[str, list[Result]]:
+    by_source: dict[str, list[Result]] = defaultdict(list)
+    for result in found:
+        by_source[result.asked.example.source].append(result)
+    return by_source
 
 
 def _share(found: Sequence[bool]) -> float:
     return round(sum(found) / len(found), 4)
 
 
-def _show(results: dict[str, list[Result]], report: dict[str, object], *, failures: int) -> None:
+def _show(results: dict[str, list[Result]], left_out: dict[str, float], *, failures: int) -> None:
     for name, found in results.items():
         for result in [result for result in found if not result.effective][:failures]:
             example, decision = result.asked.example, result.decision
             print(f"{name} {example.source}: {example.label} -> {decision.route} {decision.confidence:.2f}")
             print(f"    {example.text}\n    {decision.reason}")
-    print(json.dumps(report, indent=1))
+    for name, found in results.items():
+        both = _share([result.decision.route is Route.BOTH for result in found])
+        milliseconds = statistics.median(result.cpu_ms for result in found)
+        print(f"\n{name}: {len(found)} questions")
+        print(f"  accuracy            {_bounded([result.hit for result in found])}")
+        print(f"  effective accuracy  {_bounded([result.effective for result in found])}")
+        print(f"  sent both ways      {both:.3f}")
+        print(f"  one decision        {milliseconds:.2f} ms of CPU at the median")
+        for source, part in _by_source(found).items():
+            print(f"    {source:36} {_bounded([result.hit for result in part])}")
+    if left_out:
+        print("\naccuracy on a source that the model has not seen")
+        for source, share in left_out.items():
+            print(f"    {source:36} {share:.3f}")
+        print(f"    {'average':36} {statistics.fmean(left_out.values()):.3f}")
+
+
+def _bounded(found: Sequence[bool]) -> str:
+    low, high = wilson(sum(found), len(found))
+    return f"{sum(found) / len(found):.3f}  ({low:.3f} to {high:.3f}) of {len(found)}"
 
 
 if __name__ == "__main__":

@@ -90,12 +90,12 @@ def general_examples(patterns: Patterns, *, scale: float, rng: random.Random) ->
         found += labelled(figures, "sql", "synthetic-sql", own)
         explained = document_questions(world.notes, patterns, round(50 * scale), rng=rng)
         found += labelled(explained, "documents", "synthetic-documents", own)
-    for kind, count in (("questions_of_help", 600), ("policy", 200), ("world", 800)):
+    for kind, count in (("questions_of_help", 900), ("policy", 250), ("world", 1600)):
         found += _in_groups(
             general_questions(kind, patterns, round(count * scale), rng=rng), "documents", kind
         )
     return found + _in_groups(
-        general_questions("direct", patterns, round(1500 * scale), rng=rng), "direct", "direct"
+        general_questions("direct", patterns, round(2400 * scale), rng=rng), "direct", "direct"
     )
 
 

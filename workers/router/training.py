@@ -109,6 +109,19 @@ def train(
     return Trained(model, report, of_grounded, left_out)
 
 
+def made_from(connected: Sequence[Connected], *, count: int, seed: int = 7) -> list[Example]:
+    """The questions that `train` makes: `count` of each kind for each tenant, and general ones beside them.
+
+    A question that needs documents and tables stands there twice, once with either label.
+    """
+    rng = random.Random(seed)  # noqa: S311 -- variety, not secrecy
+    patterns = pattern_file.read()
+    found = synth.general_examples(patterns, scale=count / 400, rng=rng)
+    for tenant in connected:
+        found += [item.example for item in _questions_of(tenant, patterns, rng, count, "connected")]
+    return found
+
+
 def fingerprint(connected: Sequence[Connected]) -> str:
     """Changes when the tables or documents of any tenant do; stands in the model that was made for them."""
     return ",".join(sorted(tenant.catalogue.fingerprint for tenant in connected))
@@ -245,10 +258,18 @@ def _grounded(
         # One world's schema beside the notes of all others, its own in every second tenant.
         others = [n for other in patterns.worlds if other is not world or number % 2 for n in other.notes]
         tenant = Connected(f"world-{number}", Catalogue(world.index, Vocabulary(others)), tuple(others))
-        found += _questions_of(tenant, patterns, rng, round(60 * scale), "synthetic")
+        made = _questions_of(tenant, patterns, rng, round(60 * scale), "synthetic")
+        found += [Grounded(item.example, _partly(item.catalogue, at)) for at, item in enumerate(made)]
     for tenant in connected:
         found += _questions_of(tenant, patterns, rng, round(400 * scale), "connected")
     return found
+
+
+def _partly(catalogue: Catalogue, position: int) -> Catalogue:
+    """Each tenth question is asked of a tenant with documents only, each tenth of one with tables only."""
+    if position % 10 == 3:
+        return Catalogue(None, catalogue.documents)
+    return Catalogue(catalogue.schema, None) if position % 10 == 7 else catalogue
 
 
 def _questions_of(
