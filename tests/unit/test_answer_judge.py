@@ -1,6 +1,5 @@
 """How answers are judged, and the questions that must be refused."""
 
-
 from contracts.document import Document
 from evals.answer_judge import CitedSentence, cited_sentences, contains, recall, supported
 from evals.corpora import Corpus, Labelled

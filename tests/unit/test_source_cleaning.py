@@ -1,12 +1,12 @@
 import pytest
 
 from askfleet.sources.hypertext import html_markdown
-from workers.shell.masking import RULES, Rule, masked
 from askfleet.sources.records import Attachment, Body, Entry, Record, fact
 from askfleet.sources.rendering import Cleaning, rendered
 from askfleet.sources.replies import without_quotes, without_signature
 from askfleet.sources.wiki import wiki_markdown
 from contracts.errors import InvalidDocument
+from workers.shell.masking import RULES, Rule, masked
 
 
 @pytest.mark.parametrize(

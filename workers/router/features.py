@@ -6,8 +6,8 @@ enters: how a question is typed must not decide where it goes.
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from zlib import crc32
 
@@ -85,19 +85,27 @@ def hashed(found: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
     """
     shown = ["0" * min(len(word), 4) if word.isdigit() else word for word in found]
     spoken = [*shown, *_joined(shown, 2), *_joined(shown, 3), *(["^ " + shown[0]] if shown else [])]
-    counts = Counter([crc32(gram.encode()) % WORD_BUCKETS for gram in spoken])
-    letters = [
-        padded[start : start + size]
-        for padded in (f" {word} " for word in shown)
+    found_in = [crc32(gram.encode()) % WORD_BUCKETS for gram in spoken]
+    for word in shown:
+        found_in += _letter_buckets(word)
+    bones = ["^", *skeleton(found), "$"]
+    for size in range(1, 6):
+        found_in += [
+            _SKELETON_START + crc32(gram.encode()) % SKELETON_BUCKETS for gram in _joined(bones, size)
+        ]
+    buckets, counts = np.unique(np.array(found_in, dtype=np.int64), return_counts=True)
+    return buckets, 1.0 + np.log(counts)
+
+
+@lru_cache(maxsize=2_048)
+def _letter_buckets(word: str) -> tuple[int, ...]:
+    """Questions share most of their words."""
+    padded = f" {word} "
+    return tuple(
+        WORD_BUCKETS + crc32(padded[start : start + size].encode()) % CHAR_BUCKETS
         for size in _GRAM_SIZES
         for start in range(len(padded) - size + 1)
-    ]
-    counts.update([WORD_BUCKETS + crc32(gram.encode()) % CHAR_BUCKETS for gram in letters])
-    bones = ["^", *skeleton(found), "$"]
-    frames = [gram for size in range(1, 6) for gram in _joined(bones, size)]
-    counts.update([_SKELETON_START + crc32(gram.encode()) % SKELETON_BUCKETS for gram in frames])
-    buckets = np.fromiter(counts.keys(), dtype=np.int64, count=len(counts))
-    return buckets, 1.0 + np.log(np.fromiter(counts.values(), dtype=np.float64, count=len(counts)))
+    )
 
 
 def skeleton(found: Sequence[str]) -> list[str]:

@@ -71,11 +71,19 @@ class Forest:
     def probabilities(self, row: npt.ArrayLike) -> Floats:
         """Class probabilities of one row: the mean over the trees of the shares in the leaf reached."""
         x = np.asarray(row, dtype=np.float32)
+        # `take` with clipping skips the checks of plain indexing, which cost more than what is looked up.
         nodes = self.roots
         for _ in range(self.depth):
-            goes_left = x[self.feature[nodes]] <= self.threshold[nodes]
-            nodes = self._children[nodes * 2 + goes_left]
-        return np.asarray(self.value[nodes].mean(axis=0, dtype=np.float64))
+            found = x.take(self.feature.take(nodes, mode="clip"), mode="clip")
+            goes_left = found <= self._thresholds.take(nodes, mode="clip")
+            nodes = self._children.take(nodes + nodes + goes_left, mode="clip")
+        return np.asarray(self.value.take(nodes, axis=0, mode="clip").mean(axis=0, dtype=np.float64))
+
+    @cached_property
+    def _thresholds(self) -> npt.NDArray[np.float32]:
+        """Rounded down: a number of single precision lies on the same side of it."""
+        single = self.threshold.astype(np.float32)
+        return np.where(single > self.threshold, np.nextafter(single, np.float32(-np.inf)), single)
 
     @cached_property
     def _children(self) -> Ints:
