@@ -47,7 +47,7 @@ class Support:
             title.union(*(sentence.words for sentence in found))
             for title, found in zip(self._titles, self._sentences, strict=True)
         ]
-        self._weights = Weights.over(sentence.words for found in self._sentences for sentence in found)
+        self._weights = Weights(sentence.words for found in self._sentences for sentence in found)
 
     def best(self, sentence: str) -> int | None:
         """Number of the source that holds most of the sentence's words.

@@ -3,9 +3,9 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Set
 from functools import lru_cache
+from itertools import chain
 
 from workers.catalogue.words import fold, root, word_set
 
@@ -92,24 +92,23 @@ def _stem(word: str) -> str:
 _GENERIC_TERMS = frozenset(terms(_GENERIC))
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(dict[str, float]):
     """How rare a term is in the evidence: ln(1 + texts / texts with the term), as BM25 weighs words.
 
-    A word that only says what kind of answer is wanted weighs less.
+    A word that only says what kind of answer is wanted weighs less. A weight is worked out when it is first
+    asked for: most words of the evidence never are.
     """
 
-    frequency: Counter[str]
-    texts: int
+    def __init__(self, texts: Iterable[Set[str]]) -> None:
+        super().__init__()
+        sets = list(texts)
+        self._frequency = Counter(chain.from_iterable(sets))
+        self._texts = len(sets)
 
-    @classmethod
-    def over(cls, texts: Iterable[Iterable[str]]) -> "Weights":
-        sets = [set(text) for text in texts]
-        return cls(Counter(term for found in sets for term in found), len(sets))
-
-    def __call__(self, term: str) -> float:
-        rarity = math.log(1 + (self.texts + 1) / (self.frequency[term] + 1))
-        return rarity * _GENERIC_WEIGHT if term in _GENERIC_TERMS else rarity
+    def __missing__(self, term: str) -> float:
+        rarity = math.log(1 + (self._texts + 1) / (self._frequency[term] + 1))
+        weight = self[term] = rarity * _GENERIC_WEIGHT if term in _GENERIC_TERMS else rarity
+        return weight
 
     def total(self, found: Iterable[str]) -> float:
-        return math.fsum(self(term) for term in found)
+        return math.fsum(map(self.__getitem__, found))
