@@ -10,6 +10,7 @@ from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.model import SemanticModel
 from workers.sql.compounds import plan_compound
 from workers.sql.joins import JoinGraph
+from workers.sql.kinship import plan_kinship
 from workers.sql.plan import Unplannable
 from workers.sql.proposal import NoProposal, Proposal
 from workers.sql.question import Question
@@ -27,7 +28,10 @@ class Planner:
         self.graph = JoinGraph(model)
 
     def plan(self, question: str) -> Proposal | NoProposal:
-        return plan_compound(question, self._plan) or self._plan(question)
+        planned = plan_compound(question, self._plan) or self._plan(question)
+        if isinstance(planned, Proposal) and planned.confident:
+            return planned
+        return plan_kinship(question, self.model, self._plan) or planned
 
     def _plan(self, question: str) -> Proposal | NoProposal:
         reading = Reading(question, self.index)
