@@ -8,6 +8,7 @@ two ways.
 
 from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.model import SemanticModel
+from workers.sql.combinations import plan_combined
 from workers.sql.compounds import plan_compound
 from workers.sql.joins import JoinGraph
 from workers.sql.kinship import plan_kinship
@@ -31,7 +32,8 @@ class Planner:
         planned = plan_compound(question, self._plan) or self._plan(question)
         if isinstance(planned, Proposal) and planned.confident:
             return planned
-        return plan_kinship(question, self.model, self._plan) or planned
+        kin = plan_kinship(question, self.model, self._plan)
+        return kin or plan_combined(question, self._plan) or planned
 
     def _plan(self, question: str) -> Proposal | NoProposal:
         reading = Reading(question, self.index)

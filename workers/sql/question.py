@@ -17,7 +17,7 @@ from workers.sql.joins import JoinGraph
 from workers.sql.measures import MEASURING, Superlative, find_aggregates, find_counts
 from workers.sql.nesting import find_average_comparisons
 from workers.sql.ordering import Group, find_groups, find_orders
-from workers.sql.plan import Draft, Measure, Unplannable
+from workers.sql.plan import Draft, Measure, Unplannable, column
 from workers.sql.predicates import either, grouped, predicates
 from workers.sql.proposal import Proposal
 from workers.sql.reading import Mention, Reading
@@ -29,6 +29,9 @@ from workers.sql.suspicion import suspicions
 
 DIALECT = "postgres"
 _FAINT = 0.7
+_AUXILIARIES = frozenset({"been", "yet", "being", "be", "ever"})
+_HAPPENED = frozenset({"been", "are", "is", "were", "was"})
+_ENDS = frozenset({"", ".", "?", "!", ",", "already"})
 _LACKING = frozenset({"without", "no", "not", "never", "don't", "doesn't", "n't"})
 
 
@@ -161,9 +164,11 @@ class Question:
 
     def propose(self) -> Proposal:
         both = self._both()
+        tree: exp.Query
         if both is not None:
-            tree: exp.Query = exp.intersect(
-                *[self._anew([*rest, *one]) for rest, one in both], dialect=DIALECT
+            selects = [self._anew([*rest, *one]) for rest, one in both]
+            tree = (
+                self._counted_once(selects) if self.measures() else exp.intersect(*selects, dialect=DIALECT)
             )
         else:
             tree = self._select(self.conditions)
@@ -211,7 +216,7 @@ class Question:
 
     def _both(self) -> list[tuple[list[Condition], list[Condition]]] | None:
         """`both A and B`: what fulfils A and, in another row, B."""
-        if "both" not in self.reading.words or self.measures():
+        if "both" not in self.reading.words or (self.measures() and not self._counts_focus()):
             return None
         groups = grouped(self._outer_conditions())
         several = next((group for group in groups if len(group) > 1), None)
@@ -220,6 +225,20 @@ class Question:
         self.reading.explain([self.reading.words.index("both")])
         rest = [c for group in groups if group is not several for person in group for c in person]
         return [(rest, person) for person in several]
+
+    def _counts_focus(self) -> bool:
+        """Whether nothing but the rows of one table, with a key of one column, is counted."""
+        counts = self.measures()
+        entity = counts[0].entity if len(counts) == 1 and not self.groups else None
+        return entity is not None and len(self.model.by_key[entity].primary_key) == 1
+
+    def _counted_once(self, selects: list[exp.Select]) -> exp.Select:
+        """How many keys all of the statements have in common."""
+        entity = self.measures()[0].entity or ""
+        key = column(self.model, ColumnRef(entity, self.model.by_key[entity].primary_key[0]))
+        keys = [select.select(key.copy(), append=False) for select in selects]
+        common = exp.intersect(*keys, dialect=DIALECT).subquery("common")
+        return exp.Select().select(exp.Count(this=exp.Star())).from_(common)
 
     def _outer_conditions(self) -> list[Condition]:
         return [c for c in self.conditions if not self._is_within(c)]
@@ -246,6 +265,7 @@ class Question:
             draft.where.append(item.predicate(draft, self.graph, self.resolver, own))
         self._exist(draft)
         self._possessions(draft)
+        self._undone(draft)
         self._flags(draft)
         self._acts(draft)
         for exclusion in self.exclusions:
@@ -352,6 +372,38 @@ class Question:
                 without = [at for at in before if self.reading.word(at) in _LACKING]
                 self.reading.explain(without)
                 draft.where.append(missing if without else exp.Not(this=missing))
+
+    def _undone(self, draft: Draft) -> None:
+        """`have not been adopted yet`: the date of what did not happen is missing."""
+        for mention in self.reading.free("column"):
+            own = [
+                ColumnRef(t.entity, t.column or "")
+                for t in mention.of("column")
+                if t.entity == self.resolver.focus
+            ]
+            before = range(max(0, mention.first - 4), mention.first)
+            negated = next((at for at in before if self.reading.word(at) in ("not", "never")), None)
+            if not mention.weak or len(own) != 1 or not self._is_date(own[0]):
+                continue
+            if negated is None:
+                self._done(draft, mention, own[0])
+                continue
+            if not {self.reading.word(at) for at in range(negated + 1, mention.first)} <= _AUXILIARIES:
+                continue
+            self.reading.use(mention)
+            self.reading.explain(range(negated, mention.first))
+            self.reading.explain(at for at in (mention.last,) if self.reading.word(at) == "yet")
+            self.resolver.doubts += any(c.moment is not None for c in self.conditions)
+            draft.where.append(exp.Is(this=draft.column(own[0]), expression=exp.null()))
+
+    def _done(self, draft: Draft, mention: Mention, ref: ColumnRef) -> None:
+        """`that have been adopted`, with nothing said of when: there is a date."""
+        said = self.reading.word(mention.first - 1) in _HAPPENED
+        ends = self.reading.word(mention.last) in _ENDS
+        if said and ends and not self.conditions and not any(map(self._is_date, self.shown)):
+            self.reading.use(mention)
+            missing = exp.Is(this=draft.column(ref), expression=exp.null())
+            draft.where.append(exp.Not(this=missing))
 
     def _listed(self) -> list[ColumnRef]:
         """`the first name, department and city of`: a table in a list of columns is shown by its name."""
