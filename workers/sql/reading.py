@@ -38,7 +38,8 @@ _ID_WORDS = word_set("id ids identifier identifiers")
 # Verb forms name what happens, not what is wanted: "problems reported by" is no wish for the reporting date.
 _AGGREGATES = word_set("minimum maximum min max average avg total")
 _VERB_ENDINGS = ("ed", "ing")
-PARTICIPLES = word_set("bought made sold sent held won paid built sung led run done got shot spent kept met")
+PARTICIPLES = word_set("""bought made sold sent held won paid built sung led run done got shot spent kept met
+    left lost given taken written""")
 _NAME_SCORE = 0.05
 _FAINT = 0.56
 _SURE = 0.8

@@ -1,0 +1,6 @@
+INSERT INTO stations VALUES (1,'Northlight','Ice Shelf',40,NULL),(2,'Kelda','Ice Shelf',12,1),(3,'Brae','Coast',25,1),(4,'Sorrel','Coast',8,3),(5,'Tarn','Plateau',5,NULL);
+INSERT INTO crew VALUES (1,'Ida Holm','Norwegian',1970,9000,'2010-03-01',NULL,NULL,1),(2,'Tomas Vega','Chilean',1982,6500,'2014-05-10',NULL,1,1),(3,'Mei Tanaka','Japanese',1990,7000,'2018-07-01',NULL,2,2),(4,'Olu Ade','Nigerian',1985,5200,'2013-02-11','2020-06-30',2,3),(5,'Lars Berg','Norwegian',1979,9500,'2009-09-15',NULL,1,3),(6,'Ana Ruiz','Chilean',1995,4100,'2021-01-20','2022-02-01',5,4),(7,'Jo Pike','British',1988,4800,'2019-11-05',NULL,NULL,3);
+INSERT INTO languages VALUES (1,'English'),(1,'Norwegian'),(2,'Spanish'),(2,'English'),(3,'English'),(3,'Japanese'),(4,'English'),(5,'Norwegian'),(5,'English'),(5,'Spanish'),(6,'Spanish'),(7,'English');
+INSERT INTO vessels VALUES (1,'Aurora',5200,5),(2,'Petrel',900,2),(3,'Fulmar',1400,5),(4,'Skua',300,NULL);
+INSERT INTO voyages VALUES (1,1,1,'2021-11-02',320.5),(2,1,3,'2021-12-10',150),(3,2,2,'2022-01-15',40),(4,3,3,'2022-02-20',90),(5,1,2,'2022-11-05',210),(6,2,1,'2022-12-01',55);
+INSERT INTO visitors VALUES (1,'Rosa Lind','Swedish'),(2,'Ken Mori','Japanese'),(3,'Paul Adams','British'),(4,'Ida Holm','Norwegian');
