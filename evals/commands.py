@@ -29,6 +29,7 @@ def sql(
     ] = "",
     model: Annotated[str, typer.Option(help="The model at that server; default: the first it serves.")] = "",
     candidates: Annotated[int, typer.Option(min=1, max=9, help="Its statements for one question.")] = 3,
+    phoenix: Phoenix = "",
 ) -> None:
     """Questions over databases: the rows of our statement beside those of the gold statement.
 
@@ -39,7 +40,8 @@ def sql(
     from evals.sql import main
 
     engine = ["--engine-url", engine_url, "--model", model, "--candidates", str(candidates)]
-    _run(main, data, json, *(engine if engine_url else []), *(["--only", *only] if only else []))
+    chosen = ["--only", *only] if only else []
+    _run(main, data, json, *(engine if engine_url else []), *chosen, *_kept(phoenix))
 
 
 @evaluations.command()
@@ -52,6 +54,7 @@ def router(
     leave_source_out: Annotated[
         bool, typer.Option(help="Also train without each source of questions in turn.")
     ] = False,
+    phoenix: Phoenix = "",
 ) -> None:
     """Questions whose kind is known: documents, SQL or neither.
 
@@ -60,7 +63,7 @@ def router(
     from evals.router import main
 
     flags = {"--grounded": grounded, "--leave-source-out": leave_source_out}
-    _run(main, data, json, *(flag for flag, given in flags.items() if given))
+    _run(main, data, json, *(flag for flag, given in flags.items() if given), *_kept(phoenix))
 
 
 @evaluations.command()

@@ -12,10 +12,11 @@ import asyncio
 import json
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ import asyncpg
 from askfleet.embedded.postgres import PostgresServer
 from contracts.errors import Misconfigured
 from contracts.query import Route
+from evals.phoenix import Case, upload
 from workers.catalogue.introspection import introspect
 from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.vocabulary import Vocabulary
@@ -88,8 +90,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = {name: [_decide(router, item) for item in items] for name, items in asked.items()}
     if options.json:
         print(json.dumps(_report(results, trained.by_source_left_out)))
-        return
-    _show(results, trained.by_source_left_out, failures=options.failures)
+    else:
+        _show(results, trained.by_source_left_out, failures=options.failures)
+    if options.phoenix:
+        about = {"version": trained.model.version}
+        print(upload(options.phoenix, "router", cases(results), settings=about), file=sys.stderr)
+
+
+def cases(results: Mapping[str, Sequence[Result]]) -> list[Case]:
+    return [
+        Case(
+            asked={"question": result.asked.example.text, "file": name},
+            wanted={"label": result.asked.example.label},
+            came={"route": result.decision.route.value, "confidence": result.decision.confidence},
+            scores={"accurate": float(result.hit), "effective": float(result.effective)},
+            about={"source": result.asked.example.source},
+        )
+        for name, found in results.items()
+        for result in found
+    ]
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -110,6 +129,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--phoenix", default="", help="address of a Phoenix that keeps this as an experiment")
     return parser.parse_args(arguments)
 
 

@@ -12,6 +12,7 @@ import asyncio
 import itertools
 import json
 import statistics
+import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from pydantic import BaseModel
 from askfleet.embedded.postgres import PostgresServer
 from contracts.errors import Misconfigured, PermanentError
 from contracts.event import Rows, Scalar
+from evals.phoenix import Case, upload
 from workers.catalogue.introspection import introspect
 from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.model import SemanticModel
@@ -80,14 +82,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--engine-url", default="", help="an OpenAI-compatible server, with /v1")
     parser.add_argument("--model", default="", help="the model at that server")
     parser.add_argument("--candidates", type=int, default=3, help="statements of the model per question")
+    parser.add_argument("--phoenix", default="", help="address of a Phoenix that keeps this as an experiment")
     options = parser.parse_args(arguments)
     engine = _engine_settings(options.engine_url, options.model, options.candidates)
     outcomes = asyncio.run(evaluate(options.data, only=options.only, engine=engine))
     if options.json:
         print(json.dumps(summary(outcomes)))
-        return
-    _print_misses(outcomes)
-    print(_as_text(outcomes))
+    else:
+        _print_misses(outcomes)
+        print(_as_text(outcomes))
+    if options.phoenix:
+        about = {"model": options.model}
+        print(upload(options.phoenix, "sql", cases(outcomes), settings=about), file=sys.stderr)
+
+
+def cases(outcomes: Sequence[Outcome]) -> list[Case]:
+    return [
+        Case(
+            asked={"question": outcome.question.question, "database": outcome.database},
+            wanted={"statements": list(outcome.question.accepted)},
+            came={"statement": outcome.answer.statement, "confidence": outcome.answer.confidence},
+            scores={
+                "correct": float(outcome.correct),
+                "confident": float(outcome.answer.confidence == "high"),
+            },
+            about={"id": outcome.question.id},
+        )
+        for outcome in outcomes
+    ]
 
 
 def _folders(data: Path, only: Sequence[str] | None) -> list[Path]:
