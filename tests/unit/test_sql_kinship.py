@@ -65,6 +65,7 @@ def _plan(question: str) -> Proposal:
         ("Who manages Ann Lee?", [_ABOVE, "= 'Ann Lee'"]),
         ("What is the salary of Bob Ray's manager?", ["SELECT employees.salary", _ABOVE, "= 'Bob Ray'"]),
         ("Which employees report to Bob Ray?", [_BELOW, "= 'Bob Ray'"]),
+        ("Who reports to Bob Ray?", [_BELOW, "= 'Bob Ray'"]),
         ("How many employees does Bob Ray manage?", ["COUNT(*)", _BELOW]),
         ("List employees in Oslo who have no manager", ["city = 'Oslo'", "manager_id IS NULL"]),
         ("Names of employees who do not manage anyone", ["NOT employees.employee_id IN (SELECT"]),
@@ -105,3 +106,7 @@ def test_a_question_about_the_table_alone_is_not_touched() -> None:
 
 def test_who_is_not_managed_by_one_is_not_who_is_managed_by_them() -> None:
     assert not _plan("Employees not managed by Bob Ray").confident
+
+
+def test_what_may_be_said_of_either_row_is_answered_without_confidence() -> None:
+    assert not _plan("How many employees report to Ann Lee and live in Oslo?").confident

@@ -42,6 +42,12 @@ _HOLDING = re.compile(
 )
 
 
+# `Who manages Ann?`, `who is the manager of Ann?` ask for the other row.
+_ASKS_ABOVE = re.compile(r"^[Ww]ho (?:is|was|are|were) the\b|^[Ww]ho (?!report)\w+ [A-Z]")
+_JOINING = frozenset(("and", "or", "but"))
+_PLACING = frozenset(("in", "from", "with", "at", "who", "that", "for", "on"))
+
+
 @dataclass(frozen=True)
 class Reference:
     """`column` refers to `key` of the same table; `noun` and `verb` are patterns of what that is called."""
@@ -84,20 +90,22 @@ def _called(words: list[str]) -> tuple[str, str]:
     nouns = {" ".join(words), words[-1]}
     stems = {re.sub(r"(?:er|or)$", "", noun) for noun in nouns}
     stems |= {stem[:-1] for stem in stems if stem[-2:-1] == stem[-1:]}
-    reporting = ""
     if _SUPERIOR_WORDS & set(words):
         nouns |= set(_SUPERIORS)
         stems |= set(_SUPERVISING)
-        reporting = "|direct"
     noun = "|".join(sorted(map(re.escape, nouns), key=len, reverse=True))
     verb = "|".join(sorted((re.escape(stem) for stem in stems if len(stem) > 2), key=len, reverse=True))
-    return rf"(?:{noun})(?:e?s)?\b", rf"(?:{verb}{reporting})(?:e|es|ed|d|s|ing)?\b"
+    return rf"(?:{noun})(?:e?s)?\b", rf"(?:{verb})(?:e|es|ed|d|s|ing)?\b"
 
 
 def plan_kinship(question: str, model: SemanticModel, plan: Plan) -> Proposal | None:
     """The statement of a question about such a reference; None where it is none or can't be planned."""
-    text = " ".join(question.split()).rstrip("?. ")
-    for reference in references(model):
+    whole = " ".join(question.split()).rstrip("?. ")
+    known = [reference for reference in references(model) if _is_named(whole, reference)]
+    for reference in known:
+        text = whole
+        if len(known) == 1 and not _ASKS_ABOVE.match(text):
+            text = re.sub(r"^who\b", f"Which {reference.thing}", text, flags=re.IGNORECASE)
         for clause in _clauses(text, reference):
             made = _narrowed(clause, reference, plan)
             if made is not None:
@@ -106,6 +114,11 @@ def plan_kinship(question: str, model: SemanticModel, plan: Plan) -> Proposal | 
         if other is not None:
             return other
     return None
+
+
+def _is_named(text: str, of: Reference) -> bool:
+    reporting = "|report" if _SUPERIORS[0] in of.noun else ""
+    return re.search(rf"\b(?:{of.noun}|{of.verb}{reporting})", text, re.IGNORECASE) is not None
 
 
 def _clauses(text: str, of: Reference) -> Iterator[Clause]:
@@ -160,7 +173,7 @@ def _named(text: str, of: Reference) -> Iterator[Clause]:
     for pattern in below:
         for found in _found(text, pattern):
             who = found["named"]
-            yield Clause(_without(text, pattern), partial(_within, who=who, down=True))
+            yield Clause(_without(text, pattern), partial(_within, who=who, down=True), _is_plain(who))
     above = (
         rf"(?:the )?{of.noun} of {_NAMED}$",
         rf"(?<!\w){_NAMED_BEFORE}'s? {of.noun}$",
@@ -172,7 +185,7 @@ def _named(text: str, of: Reference) -> Iterator[Clause]:
             who = found["named"]
             rest = f"{text[: found.start()]} {of.thing}"
             rest = f"What is the name of the {of.thing}" if re.match(r"who\b", text, re.IGNORECASE) else rest
-            yield Clause(rest, partial(_within, who=who, down=False))
+            yield Clause(rest, partial(_within, who=who, down=False), _is_plain(who))
 
 
 _NAMED_BEFORE = r"(?P<named>(?:[A-Z][\w-]*)(?: [A-Z][\w-]*)*)"
@@ -183,6 +196,13 @@ def _found(text: str, pattern: str) -> Iterator[re.Match[str]]:
     found = re.search(rf"(?<!\w)(?:{pattern})", text, flags)
     if found is not None:
         yield found
+
+
+def _is_plain(who: str) -> bool:
+    """Whether nothing in it may also be said of the rows that are asked for."""
+    words = set(who.lower().split())
+    named = who.lower().startswith(("someone ", "somebody ", "the ", "an ", "a ", "any "))
+    return not words & _JOINING and (named or not words & _PLACING)
 
 
 def _without(text: str, pattern: str) -> str:
