@@ -95,6 +95,7 @@ def train(
     patterns = pattern_file.read()
     general = synth.general_examples(patterns, scale=scale, rng=rng)
     grounded = _grounded(patterns, connected, rng, scale)
+    grounded += _idle_talk(examples, [item.catalogue for item in grounded], rng)
     own = [item.example for item in grounded if item.example.source.startswith("connected")]
     everything = [*general, *own, *examples]
     scorer, text, unseen = _train_text(everything, seed, trees)
@@ -265,6 +266,13 @@ def _grounded(
     return found
 
 
+def _idle_talk(
+    examples: Sequence[Example], catalogues: Sequence[Catalogue], rng: random.Random
+) -> list[Grounded]:
+    """Small talk is that whatever is connected; collected questions of other kinds belong to their tenant."""
+    return [Grounded(example, rng.choice(catalogues)) for example in examples if example.label == "direct"]
+
+
 def _partly(catalogue: Catalogue, position: int) -> Catalogue:
     """Each tenth question is asked of a tenant with documents only, each tenth of one with tables only."""
     if position % 10 == 3:
@@ -296,7 +304,7 @@ def _questions_of(
             add([text], "documents", "joined")
     for kind in ("questions_of_help", "policy", "world"):
         add(synth.general_questions(kind, patterns, count // 8, rng=rng), "documents", "general")
-    add(synth.general_questions("direct", patterns, count // 2, rng=rng), "direct", "direct")
+    add(synth.general_questions("direct", patterns, count * 3 // 4, rng=rng), "direct", "direct")
     return [Grounded(example, tenant.catalogue) for example in examples]
 
 
