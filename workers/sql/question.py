@@ -21,6 +21,7 @@ from workers.sql.plan import Draft, Measure, Unplannable, column
 from workers.sql.predicates import either, grouped, predicates
 from workers.sql.proposal import Proposal
 from workers.sql.reading import Mention, Reading
+from workers.sql.remarks import flag, happened, is_possession, state_remarks
 from workers.sql.resolution import ColumnRef, Resolver
 from workers.sql.sexes import find_sexes
 from workers.sql.subselects import Subselect, find_subselects
@@ -29,10 +30,6 @@ from workers.sql.suspicion import suspicions
 
 DIALECT = "postgres"
 _FAINT = 0.7
-_AUXILIARIES = frozenset({"been", "yet", "being", "be", "ever"})
-_HAPPENED = frozenset({"been", "are", "is", "were", "was"})
-_ENDS = frozenset({"", ".", "?", "!", ",", "already"})
-_LACKING = frozenset({"without", "no", "not", "never", "don't", "doesn't", "n't"})
 
 
 class Question:
@@ -264,10 +261,7 @@ class Question:
             own = [c for c in inner if item.first <= c.first < item.last]
             draft.where.append(item.predicate(draft, self.graph, self.resolver, own))
         self._exist(draft)
-        self._possessions(draft)
-        self._undone(draft)
-        self._flags(draft)
-        self._acts(draft)
+        state_remarks(self, draft)
         for exclusion in self.exclusions:
             draft.where.append(self._excluded(draft, exclusion, inner))
         extreme = (
@@ -322,16 +316,16 @@ class Question:
         refs: list[ColumnRef] = []
         measured = {measure.ref for measure in measures}
         for mention in self.reading.free("column", "name", "id", "all", "date"):
-            if self._is_possession(mention) or mention.weak or self._is_within(mention):
+            if is_possession(self, mention) or mention.weak or self._is_within(mention):
                 continue
-            if self._flag(mention) is not None:
+            if flag(self, mention) is not None:
                 continue
             found = self.resolver.columns_of(mention)
             if found:
                 self._doubt_faint(mention)
                 self.reading.use(mention)
                 refs += [ref for ref in found if ref not in refs and ref not in measured]
-        refs += [ref for ref in self._happened() if ref not in refs]
+        refs += [ref for ref in happened(self) if ref not in refs]
         if refs:
             refs += [ref for ref in self._listed() if ref not in refs]
         grouped_by = [ref for group in self.groups for ref in self.group_refs(group) if ref]
@@ -354,57 +348,6 @@ class Question:
         if mention.kind == "column" and max(t.score for t in mention.of("column")) < _FAINT:
             self.resolver.doubts += 1
 
-    def _is_possession(self, mention: Mention) -> bool:
-        """`who had a commission`: there has to be one; it is not what is asked for."""
-        here = mention.first - 1
-        if mention.kind != "column" or self.reading.word(here) not in ("a", "an", "any", "no"):
-            return False
-        return self.reading.word(here - 1) in ("have", "has", "had", "got", "gets", "with", "without")
-
-    def _possessions(self, draft: Draft) -> None:
-        for mention in self.reading.free("column"):
-            if mention.weak or not self._is_possession(mention):
-                continue
-            for ref in self.resolver.columns_of(mention, before=True):
-                self.reading.use(mention)
-                missing = exp.Is(this=draft.column(ref), expression=exp.null())
-                before = range(max(0, mention.first - 4), mention.first)
-                without = [at for at in before if self.reading.word(at) in _LACKING]
-                self.reading.explain(without)
-                draft.where.append(missing if without else exp.Not(this=missing))
-
-    def _undone(self, draft: Draft) -> None:
-        """`have not been adopted yet`: the date of what did not happen is missing."""
-        for mention in self.reading.free("column"):
-            own = [
-                ColumnRef(t.entity, t.column or "")
-                for t in mention.of("column")
-                if t.entity == self.resolver.focus
-            ]
-            before = range(max(0, mention.first - 4), mention.first)
-            negated = next((at for at in before if self.reading.word(at) in ("not", "never")), None)
-            if not mention.weak or len(own) != 1 or not self._is_date(own[0]):
-                continue
-            if negated is None:
-                self._done(draft, mention, own[0])
-                continue
-            if not {self.reading.word(at) for at in range(negated + 1, mention.first)} <= _AUXILIARIES:
-                continue
-            self.reading.use(mention)
-            self.reading.explain(range(negated, mention.first))
-            self.reading.explain(at for at in (mention.last,) if self.reading.word(at) == "yet")
-            self.resolver.doubts += any(c.moment is not None for c in self.conditions)
-            draft.where.append(exp.Is(this=draft.column(own[0]), expression=exp.null()))
-
-    def _done(self, draft: Draft, mention: Mention, ref: ColumnRef) -> None:
-        """`that have been adopted`, with nothing said of when: there is a date."""
-        said = self.reading.word(mention.first - 1) in _HAPPENED
-        ends = self.reading.word(mention.last) in _ENDS
-        if said and ends and not self.conditions and not any(map(self._is_date, self.shown)):
-            self.reading.use(mention)
-            missing = exp.Is(this=draft.column(ref), expression=exp.null())
-            draft.where.append(exp.Not(this=missing))
-
     def _listed(self) -> list[ColumnRef]:
         """`the first name, department and city of`: a table in a list of columns is shown by its name."""
         refs: list[ColumnRef] = []
@@ -414,74 +357,11 @@ class Question:
                 refs += self.resolver.naming(self.resolver.entity_of(mention))
         return refs
 
-    def _flag(self, mention: Mention) -> ColumnRef | None:
-        """The yes-or-no column of a mention that says something of the rows: `how many singers are male`."""
-        if mention.kind != "column" or {"whether", "preference", "flag", "boolean"} & set(self.reading.words):
-            return None
-        targets = [t for t in mention.of("column") if t.score >= max(x.score for x in mention.targets) - 0.01]
-        columns = [self.resolver.column(ColumnRef(t.entity, t.column or "")) for t in targets]
-        if not columns or any(column.kind != "boolean" for column in columns):
-            return None
-        return self.resolver.column_of(targets, self.resolver.owners(mention, before=True))
-
-    def _flags(self, draft: Draft) -> None:
-        for mention in self.reading.free("column"):
-            ref = self._flag(mention)
-            if ref is None:
-                continue
-            self.reading.use(mention)
-            before = self.reading.words[max(0, mention.first - 2) : mention.first]
-            negated = bool({"not", "no", "non", "never"} & set(before))
-            self.reading.explain(
-                range(mention.first - len(before) if negated else mention.first, mention.last)
-            )
-            draft.where.append(exp.Not(this=draft.column(ref)) if negated else draft.column(ref))
-
     def _is_listed(self, mention: Mention) -> bool:
         before = self.reading.at(mention.first - 2) or self.reading.at(mention.first - 3)
         separated = self.reading.word(mention.first - 1) in (",", "and")
         after = self.reading.word(mention.last) in (",", "and")
         return separated and after and before is not None and before.kind in ("column", "name", "id")
-
-    def _acts(self, draft: Draft) -> None:
-        """`are assigned to`: a verb that only one table's reference is called by brings in that table."""
-        for mention in self.reading.free("column"):
-            keys = [
-                t
-                for t in mention.of("column")
-                if self.resolver.column(ColumnRef(t.entity, t.column or "")).role == "id"
-            ]
-            word = self.reading.word(mention.last - 1)
-            if (
-                not mention.weak
-                or not word.endswith("ed")
-                or len({t.entity for t in mention.targets}) != 1
-                or not keys
-            ):
-                continue
-            ref = ColumnRef(keys[0].entity, keys[0].column or "")
-            for join in self.model.active_joins:
-                if (
-                    join.left == ref.entity
-                    and join.columns[0][0] == ref.column
-                    and join.right in draft.tables
-                ):
-                    draft.need(ref.entity)
-
-    def _happened(self) -> list[ColumnRef]:
-        """`on what dates were they hired`, `when was it reported`: the date that the verb names."""
-        if not {"when", "date", "dates"} & set(self.reading.words[:5]):
-            return []
-        for mention in self.reading.free("column"):
-            dates = [t for t in mention.of("column") if self._is_date(ColumnRef(t.entity, t.column or ""))]
-            if mention.weak and dates and self.reading.word(mention.first) not in ("date", "dates"):
-                ref = self.resolver.column_of(dates, self.resolver.owners(mention, before=True))
-                self.reading.use(mention)
-                return [ref] if ref else []
-        return []
-
-    def _is_date(self, ref: ColumnRef) -> bool:
-        return self.resolver.column(ref).kind in ("date", "timestamp")
 
     def _named_of_groups(self, refs: list[ColumnRef]) -> bool:
         """Whether what is shown already names each group."""
