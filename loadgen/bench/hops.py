@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from contracts import Accepted, Delta, Event, Evidence, Route, Routed, Rows
-from loadgen.bench.stacks import FIRST_TOKEN_MS, Bed, faults
+from loadgen.bench.stacks import Bed, engine_ms, faults
 from loadgen.clients import Answer, Ask, Crowd, closed_loop
 from loadgen.latency import Summary
 from loadgen.report import Figure, Report
@@ -73,7 +73,7 @@ def _hops(answer: Answer) -> tuple[float, ...]:
         routed - accepted,
         evidence.at - routed - evidence.took_ms,
         evidence.took_ms,
-        delta - evidence.at - FIRST_TOKEN_MS,
+        delta - evidence.at - engine_ms(answer),
         (sent + first_words) * 1e3 - delta,
     )
 

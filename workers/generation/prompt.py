@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from contracts import Rows, Turn
 from contracts.errors import ContextOverflow
@@ -107,6 +108,8 @@ def _cost(message: Message, count: CountTokens) -> int:
     return count(message.content) + _TOKENS_A_MESSAGE
 
 
+# As with reading: what many questions find is worded once.
+@lru_cache(maxsize=4_096)
 def _passage(source: Source) -> str:
     text = as_quoted(source.text.strip())
     title = as_quoted(" ".join(source.title.split()))
