@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from contracts import Accepted, Delta, Event, Evidence, Route, Routed, Rows
+from loadgen.bench.overhead import WRITTEN_S
 from loadgen.bench.stacks import Bed, engine_ms, faults
 from loadgen.clients import Answer, Ask, Crowd, closed_loop
 from loadgen.latency import Summary
@@ -30,8 +32,9 @@ async def measure(bed: Bed) -> Report:
     notes: tuple[str, ...] = ()
     for clients, answers in ANSWERS.items():
         for name, ask in _questions(bed).items():
-            await closed_loop(bed.stack.door, ask, Crowd(clients, LONGEST_S, WARM_UP, RAMP_S))
-            run = await closed_loop(bed.stack.door, ask, Crowd(clients, LONGEST_S, answers, RAMP_S))
+            crowd = Crowd(clients, LONGEST_S, answers, RAMP_S, WRITTEN_S if name == "SQL" else 0.0)
+            await closed_loop(bed.stack.door, ask, replace(crowd, at_most=WARM_UP))
+            run = await closed_loop(bed.stack.door, ask, crowd)
             figures += _figures(f"{name}, {clients} client{'s' * (clients > 1)}", run.answers)
             fault, said = faults(run)
             figures += [fault] if fault.value else []

@@ -5,6 +5,7 @@ platform, so that all of the time to their first words is added.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from contracts import Route, Rows
 from loadgen.bench.stacks import FIRST_TOKEN_MS, INTERVAL_MS, Bed, engine_ms, faults
@@ -15,6 +16,8 @@ from loadgen.report import Figure, Report
 TOKENS = (32, 96)
 """Shortest and longest answer. Were all of one length, clients would bunch: those that once waited for each
 other end together and ask together from then on."""
+WRITTEN_S = (FIRST_TOKEN_MS + sum(TOKENS) / 2 * INTERVAL_MS) / 1e3
+"""What an engine would take for an answer: who asks for rows pauses so long before the next question."""
 WARM_UP = 16
 ANSWERS = {1: 40, 16: 320, 64: 640}
 AT_MOST_MS: dict[int, float | None] = {1: 18.0, 16: 24.0, 64: None}
@@ -38,7 +41,7 @@ async def measure(bed: Bed) -> Report:
     notes: tuple[str, ...] = ()
     for clients in ANSWERS:
         for name, choice in (("SQL", sql), ("documents", documents)):
-            found = await _run(bed, choice, clients)
+            found = await _run(bed, choice, clients, pause_s=WRITTEN_S if name == "SQL" else 0.0)
             case = f"{name}, {clients} client{'s' * (clients > 1)}"
             figures += FIGURES[name](case, found, AT_MOST_MS[clients])
             fault, said = faults(found)
@@ -47,10 +50,11 @@ async def measure(bed: Bed) -> Report:
     return Report("overhead", "python -m loadgen.bench overhead", tuple(figures), notes)
 
 
-async def _run(bed: Bed, choice: Choice, clients: int) -> Run:
+async def _run(bed: Bed, choice: Choice, clients: int, *, pause_s: float) -> Run:
     ramp_s = (FIRST_TOKEN_MS + max(TOKENS) * INTERVAL_MS) / 1e3
-    await closed_loop(bed.stack.door, choice, Crowd(clients, LONGEST_S, WARM_UP, ramp_s))
-    return await closed_loop(bed.stack.door, choice, Crowd(clients, LONGEST_S, ANSWERS[clients], ramp_s))
+    crowd = Crowd(clients, LONGEST_S, ANSWERS[clients], ramp_s, pause_s)
+    await closed_loop(bed.stack.door, choice, replace(crowd, at_most=WARM_UP))
+    return await closed_loop(bed.stack.door, choice, crowd)
 
 
 def _length(number: int) -> int:
