@@ -80,8 +80,8 @@ async def _run(name: str, settings: WorkerSettings, open_worker: Open, *, probes
             )
             log.info("probes are served", action="listening", port=bus.vitals.http_port)
         conditions.append(await stack.enter_async_context(open_worker(bus)))
-        _set_startup_aside()
         log.info("ready for work", action="ready")
+        _set_startup_aside()
 
     async def stop() -> None:
         log.info("draining", action="draining")
