@@ -98,7 +98,8 @@ async def test_a_forked_worker_is_a_child_like_any_other(bridge: Child, port: in
         str(bridge.log),
         str(bridge.log),
     ]
-    assert "ready for work" in bridge.log.read_text()
+    # Its probes answer a moment before it says so.
+    await eventually(lambda: "ready for work" in bridge.log.read_text())
     process.terminate()
     assert await bridge.wait() == 0
     assert "draining" in bridge.log.read_text()
