@@ -16,6 +16,13 @@ class LogPosition(BaseModel):
     last_sequence: int = Field(description="stream sequence of the last event")
     last_index: int
 
+    @property
+    def beginning(self) -> "LogPosition":
+        """Right behind `accepted`: who appends there is refused when more stands on the log, and reads it."""
+        return LogPosition(
+            first_sequence=self.first_sequence, last_sequence=self.first_sequence, last_index=1
+        )
+
 
 class EvidenceJob(BaseModel):
     """Gather evidence of one kind; `joined` means that the answer waits for the other kind as well.

@@ -17,7 +17,7 @@ from bus.fairness import Backlogs
 from bus.publish import publish
 from bus.stage import run_stage
 from bus.topology import ARTEFACTS_BUCKET, ROUTE
-from contracts import SCHEMAS, Accepted, EvidenceJob, GenerateJob, Query, Route, Routed, encode
+from contracts import SCHEMAS, Accepted, EvidenceJob, GenerateJob, LogPosition, Query, Route, Routed, encode
 from contracts.errors import AnswerEnded
 from workers.embedding import EmbedderSettings
 from workers.router import store as artefacts
@@ -91,7 +91,8 @@ def _work(bus: Bus, current: Current, catalogues: LiveCatalogues, tenants: Tenan
         tenants.require(tenant)
         writer = AnswerWriter(bus, tenant, query.id, trace_parent=delivery.envelope.trace_parent)
         accepted = Accepted(tenant=tenant, query=query, deadline=delivery.envelope.deadline)
-        routed = _standing_route(await writer.append_once(accepted))
+        before = await writer.append_once(accepted)
+        routed = _standing_route(before)
         if routed is None:
             routed = await handle(
                 query,
@@ -100,10 +101,13 @@ def _work(bus: Bus, current: Current, catalogues: LiveCatalogues, tenants: Tenan
                 catalogues=catalogues,
                 rewriter=current.rewriter,
             )
-            await writer.append_once(routed)
+            before = await writer.append_once(routed)
+            routed = _standing_route(before) or routed
             if bus.spans.recording and query.route is None:
                 _note_features(bus, routed.question or query.question, catalogues.of(tenant))
-        await _hand_on(bus, delivery, routed, writer)
+        # Where the log had to be read, evidence may stand on it: behind that, it would be written once more.
+        position = writer.position if before is None else writer.position.beginning
+        await _hand_on(bus, delivery, routed, position)
 
     return work
 
@@ -122,9 +126,9 @@ def _standing_route(before: LogState | None) -> Routed | None:
     return next((event for event in before.events if isinstance(event, Routed)), None)
 
 
-async def _hand_on(bus: Bus, delivery: Delivery[Query], routed: Routed, writer: AnswerWriter) -> None:
+async def _hand_on(bus: Bus, delivery: Delivery[Query], routed: Routed, position: LogPosition) -> None:
     if routed.route is Route.DIRECT:
-        await _publish_generation(bus, delivery, writer)
+        await _publish_generation(bus, delivery, position)
         return
     query = delivery.body
     job = EvidenceJob(
@@ -134,7 +138,7 @@ async def _hand_on(bus: Bus, delivery: Delivery[Query], routed: Routed, writer: 
         model=query.model,
         joined=routed.route is Route.BOTH,
         evidence_only=query.evidence_only,
-        position=writer.position,
+        position=position,
     )
     tenant, lane = delivery.tenant, delivery.lane
     steps = {"retrieve": subjects.retrieve(tenant, lane), "sql": subjects.sql(tenant, lane)}
@@ -155,9 +159,9 @@ async def _publish_job(
     await publish(bus, subject, encode(job), headers=headers)
 
 
-async def _publish_generation(bus: Bus, delivery: Delivery[Query], writer: AnswerWriter) -> None:
+async def _publish_generation(bus: Bus, delivery: Delivery[Query], position: LogPosition) -> None:
     query = delivery.body
-    job = GenerateJob(query_id=query.id, first_sequence=writer.position.first_sequence)
+    job = GenerateJob(query_id=query.id, first_sequence=position.first_sequence)
     identity = message_id(delivery.tenant, query.id, "generate")
     headers = delivery.envelope.headers(message_id=identity, schema=SCHEMAS[GenerateJob])
     subject = subjects.generate(query.model, delivery.tenant, delivery.lane)
