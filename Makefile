@@ -8,9 +8,10 @@ PHOENIX_VENV := .venv-phoenix
 PHOENIX := $(PHOENIX_VENV)/.installed
 CLIENTS_VENV := .venv-clients
 CLIENTS := $(CLIENTS_VENV)/.installed
+RAY := $(VENV)/.ray-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench phoenix clients lock clean
+.PHONY: help demo up test check bench phoenix clients ray lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 10
@@ -78,10 +79,17 @@ $(CLIENTS): requirements/clients.txt | $(VENV)/bin/uv
 
 clients: $(CLIENTS)  ## install LangChain and LlamaIndex for the tests of their examples
 
+# Into the same environment, unlike the two above: its processes chunk and embed with our own code.
+$(RAY): requirements/ray.txt $(RUNTIME)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/ray.txt
+	@touch $@
+
+ray: $(RAY)  ## install Ray (455 MB) for `askfleet ingest --engine ray`
+
 phoenix: $(PHOENIX)  ## install Phoenix (625 MB) for `askfleet up --phoenix`
 
 lock: | $(VENV)/bin/uv  ## resolve requirements/*.in again into pinned, hashed files
-	cd requirements && for name in uv runtime dev phoenix clients; do \
+	cd requirements && for name in uv runtime dev phoenix clients ray; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make lock' --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
 
