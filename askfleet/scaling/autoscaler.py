@@ -28,8 +28,8 @@ class Autoscaler:
 
     `step` does what is due at that moment: a poll of KEDA's each `polling_interval_s`, the first at the first
     step, and a sync of the HPA's each 15 s, the first after `sync_offset_s` (in a cluster the two beats are
-    unrelated; half a period is the mean). Between two such moments nothing changes; `next_s` says when the next
-    one is, `reads_at` whether the lag of that step will be looked at.
+    unrelated; half a period is the mean). Between two such moments nothing changes; `next_s` says when the
+    next one is, `reads_at` whether the lag of that step will be looked at.
     """
 
     def __init__(self, scaled_object: ScaledObject, *, sync_offset_s: float = SYNC_PERIOD_S / 2) -> None:

@@ -133,7 +133,7 @@ class Hpa:
         return max(limits) if behavior.down.selection is Selection.MIN else min(limits)
 
     def _at_period_start(self, now_s: float, policy: Policy, replicas: int) -> int:
-        """How many there were when the policy's period began; as in the source, KEDA's changes do not count."""
+        """The count when the policy's period began; KEDA's changes do not count, in the source too."""
         added = sum(_within(self._added, now_s, policy.period_s))
         removed = sum(_within(self._removed, now_s, policy.period_s))
         return replicas - added + removed

@@ -1,4 +1,4 @@
-"""Reads ScaledObjects from the YAML that ships, and refuses what KEDA would refuse or the rules do not know."""
+"""Reads ScaledObjects from the YAML that ships, and refuses what KEDA or the rules would not take."""
 
 from pathlib import Path
 from typing import Annotated, Literal
