@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 from bus.server import load_keys, production, roles_table
 from bus.settings import BusSettings
 from workers.bridge.settings import BridgeSettings
+from workers.costs.settings import CostSettings
 from workers.embedding import EmbedderSettings
 from workers.engines import EngineSettings
 from workers.generation.settings import GenerationSettings
@@ -55,6 +56,7 @@ SECTIONS = (
     Section("All workers", WorkerSettings, BusSettings),
     Section("Bridge", BridgeSettings, WorkerSettings),
     Section("Operator's page", OpsSettings, WorkerSettings),
+    Section("Deletion costs of pods", CostSettings, WorkerSettings),
     Section("Router", RouterSettings, WorkerSettings),
     Section("Retrieval", RetrievalSettings, WorkerSettings),
     Section("Ingest", IngestSettings, WorkerSettings),
