@@ -1,0 +1,118 @@
+"""The timeline of a scaled run as JSON lines: what was measured, decided and done, and how long questions waited.
+
+Each line has a `kind`: one `run` first, then `look`, `replica` and `question` in any order. All times are seconds
+of the scaling clock since the start of the record: real seconds times `speed`, so that a run at 40 times the speed
+reads as one at the manifest's own pace with slower work. `askfleet.simulation` is checked against such files.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from contracts.errors import Misconfigured
+
+SCHEMA: Literal["askfleet-scaling/1"] = "askfleet-scaling/1"
+
+ReplicaState = Literal["asked", "node", "model", "process", "ready", "draining", "ended"]
+"""`node` and `model` are simulated delays; `process` is the real start, `ready` its `/readyz`."""
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Run(_Line):
+    """The first line."""
+
+    kind: Literal["run"] = "run"
+    record: Literal["askfleet-scaling/1"] = SCHEMA
+    started_at: str = Field(description="ISO 8601, UTC")
+    speed: float = Field(description="scaling seconds in a real second")
+    node_s: float = Field(description="simulated: from the demand for a replica to its node")
+    model_s: float = Field(description="simulated: from the node to the start of the process")
+    concurrency: int = Field(description="questions that one replica works on at once; 0: not known")
+    min_replicas: dict[str, int] = Field(description="as applied here, by name of the ScaledObject")
+    max_replicas: dict[str, int]
+
+
+class Look(_Line):
+    """One poll of KEDA's, or one sync of the HPA's."""
+
+    kind: Literal["look"] = "look"
+    t: float
+    scaled_object: str
+    metric: float | None = Field(description="what the formula made of the lags; null: it could not be read")
+    lags: dict[str, int] = Field(default={}, description="by trigger")
+    desired: int
+    actual: int = Field(description="ready replicas")
+    starting: int = Field(default=0, description="asked for and not yet ready")
+    draining: int = Field(default=0, description="told to stop and not yet ended")
+    reason: str
+
+
+class Replica(_Line):
+    kind: Literal["replica"] = "replica"
+    t: float
+    scaled_object: str
+    name: str
+    state: ReplicaState
+
+
+class Question(_Line):
+    """One question in the queue of generation."""
+
+    kind: Literal["question"] = "question"
+    t: float = Field(description="its arrival in the queue")
+    wait: float = Field(description="until a replica began with it")
+    service: float = Field(description="in that replica")
+
+
+Line = Annotated[Run | Look | Replica | Question, Field(discriminator="kind")]
+_LINE: TypeAdapter[Run | Look | Replica | Question] = TypeAdapter(Line)
+
+
+def write_timeline(path: Path, lines: Iterable[BaseModel]) -> None:
+    """All of a finished run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line.model_dump_json()}\n" for line in lines), encoding="utf-8")
+
+
+def read_timeline(path: Path) -> "Timeline":
+    """Raises Misconfigured that names the line."""
+    lines = list(_lines(path))
+    runs = [line for line in lines if isinstance(line, Run)]
+    if len(runs) != 1:
+        raise Misconfigured(f"{path} has {len(runs)} lines of kind 'run' instead of one.")
+    return Timeline(runs[0], lines)
+
+
+class Timeline:
+    """A record by kinds, each in order of time."""
+
+    def __init__(self, run: Run, lines: Iterable[Run | Look | Replica | Question]) -> None:
+        kept = list(lines)
+        self.run = run
+        self.looks = sorted((line for line in kept if isinstance(line, Look)), key=lambda line: line.t)
+        self.replicas = sorted((line for line in kept if isinstance(line, Replica)), key=lambda line: line.t)
+        self.questions = sorted(
+            (line for line in kept if isinstance(line, Question)), key=lambda line: line.t
+        )
+
+    @property
+    def lines(self) -> tuple[Run | Look | Replica | Question, ...]:
+        return (self.run, *self.looks, *self.replicas, *self.questions)
+
+
+def _lines(path: Path) -> Iterator[Run | Look | Replica | Question]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Misconfigured(f"{path} can't be read: {error.strerror}.") from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            yield _LINE.validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise Misconfigured(f"{path}:{number}: {first['msg']}, not {line[:80]!r}.") from error
