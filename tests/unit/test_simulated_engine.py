@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -83,23 +83,27 @@ async def test_64_streams_keep_their_schedule() -> None:
     assert 0.36 < took_s < 0.6
 
 
+def test_a_request_follows_one_constraint_and_then_has_no_prefix() -> None:
+    with pytest.raises(ValueError, match="prefix"):
+        GenerationRequest(PROMPT, max_tokens=4, prefix="a", grammar='root ::= "a"')
+    with pytest.raises(ValueError, match="one of them"):
+        GenerationRequest(PROMPT, max_tokens=4, json_schema="{}", grammar='root ::= "a"')
+
+
+async def test_an_adapter_is_heard_in_the_answer_and_continued() -> None:
+    engine = SimulatedEngine(AT_ONCE, adapters=("legal",))
+    asked = replace(request(), adapter="legal")
+    whole = await text_of(engine, asked)
+    assert whole.startswith("As legal: ")
+    assert whole.removeprefix("As legal: ") == await text_of(engine, request())
+    assert await text_of(engine, replace(asked, prefix=whole[:40])) == whole[40:]
+
+
 async def test_requests_beyond_the_slots_wait_for_their_turn() -> None:
     engine = SimulatedEngine(Timing(first_token_s=0.02, interval_s=0, answer_tokens=4), slots=1)
     begin = time.perf_counter()
     await asyncio.gather(*(text_of(engine, request()) for _ in range(3)))
     assert time.perf_counter() - begin > 0.055
-
-
-async def test_closing_a_stream_frees_its_slot_for_the_one_that_waits() -> None:
-    engine = SimulatedEngine(Timing(first_token_s=0, interval_s=10), slots=1)
-    async with aclosing(engine.stream(request())) as first:
-        await anext(first)
-        waiting = asyncio.create_task(anext(engine.stream(request())))
-        await asyncio.sleep(0)
-        assert engine.in_flight() == 2
-    piece = await asyncio.wait_for(waiting, timeout=1)
-    assert piece.text
-    assert engine.in_flight() <= 1
 
 
 async def test_a_prompt_that_does_not_fit_is_a_context_overflow() -> None:

@@ -1,11 +1,20 @@
 """Engines: a language model behind one small port."""
 
 from workers.engines.opening import open_engine
-from workers.engines.port import Engine, FinishReason, GenerationRequest, Message, Piece
+from workers.engines.port import (
+    Abilities,
+    Engine,
+    FinishReason,
+    GenerationRequest,
+    Message,
+    Piece,
+    ToolCall,
+)
 from workers.engines.settings import EngineKind, EngineSettings
 from workers.engines.simulated import SimulatedEngine, Timing
 
 __all__ = [
+    "Abilities",
     "Engine",
     "EngineKind",
     "EngineSettings",
@@ -15,5 +24,6 @@ __all__ = [
     "Piece",
     "SimulatedEngine",
     "Timing",
+    "ToolCall",
     "open_engine",
 ]

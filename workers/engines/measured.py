@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bus.vitals import Generated, Vitals
 from contracts import Usage
 from workers.engines.port import Engine, GenerationRequest, Piece
+from workers.engines.wrapping import EngineAround
 
 
 @dataclass
@@ -37,32 +38,14 @@ class _Times:
         )
 
 
-class MeasuredEngine:
-    """The engine that it is made of, measured. A request that is cut off is not told."""
+class MeasuredEngine(EngineAround):
+    """A request that is cut off is not told."""
 
     def __init__(self, engine: Engine, vitals: Vitals) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._vitals = vitals
         vitals.count("engine_slots", lambda: engine.slots)
         vitals.count("engine_requests", engine.in_flight)
-
-    @property
-    def name(self) -> str:
-        return self._engine.name
-
-    @property
-    def slots(self) -> int:
-        return self._engine.slots
-
-    @property
-    def context_tokens(self) -> int:
-        return self._engine.context_tokens
-
-    async def start(self) -> None:
-        await self._engine.start()
-
-    async def close(self) -> None:
-        await self._engine.close()
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
         times, usage = _Times(), None
@@ -72,9 +55,3 @@ class MeasuredEngine:
                 usage = piece.usage or usage
                 yield piece
         self._vitals.tell(times.generated(self.name, usage))
-
-    def count_tokens(self, text: str) -> int:
-        return self._engine.count_tokens(text)
-
-    def in_flight(self) -> int:
-        return self._engine.in_flight()

@@ -4,8 +4,8 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import httpx
 import structlog
@@ -18,8 +18,10 @@ from contracts.errors import (
     Misconfigured,
     PermanentError,
 )
+from workers.engines.chunks import CallsSoFar, Chunk, finish_of, text_of, usage_of
 from workers.engines.inert import inert
-from workers.engines.port import FinishReason, GenerationRequest, Piece
+from workers.engines.port import Abilities, FinishReason, GenerationRequest, Piece
+from workers.engines.schemas import parsed
 
 _CONNECT_TIMEOUT_S = 5.0
 _PROBE_PAUSE_S = 1.0
@@ -27,8 +29,8 @@ _BUSY = frozenset({408, 409, 425, 429})
 _OVERFLOW_WORDS = ("context length", "context_length", "context size", "maximum context", "too many tokens")
 _DONE = b"[DONE]"
 
-_Chunk = Mapping[str, Any]
 Continuation = Literal["vllm", "assistant"]
+Structured = Literal["vllm", "llama-server", "openai", "none"]
 log = structlog.get_logger(__name__)
 
 
@@ -36,7 +38,8 @@ log = structlog.get_logger(__name__)
 class Endpoint:
     """A server; `model` empty: the first that it serves; `context_tokens` None: what it says, else 4096.
 
-    `unreachable_s`: so long a request tries to connect; 0: once.
+    `adapters`: by our name, the model name under which the server has it. `unreachable_s`: so long a request
+    tries to connect; 0: once.
     """
 
     url: str
@@ -44,6 +47,9 @@ class Endpoint:
     model: str = ""
     context_tokens: int | None = None
     continuation: Continuation = "vllm"
+    structured: Structured = "vllm"
+    tools: bool = False
+    adapters: Mapping[str, str] = field(default_factory=dict)
     silence_s: float = 60.0
     unreachable_s: float = 0.0
     start_timeout_s: float = 600.0
@@ -56,6 +62,12 @@ class OpenAIEngine:
         self.name = endpoint.model
         self.slots = slots
         self.context_tokens = endpoint.context_tokens or 4_096
+        self.abilities = Abilities(
+            grammar=endpoint.structured in ("vllm", "llama-server"),
+            json_schema=endpoint.structured != "none",
+            tools=endpoint.tools,
+            adapters=tuple(endpoint.adapters),
+        )
         self._endpoint = endpoint
         self._free = asyncio.Semaphore(slots)
         self._in_flight = 0
@@ -92,23 +104,25 @@ class OpenAIEngine:
                 )
             await asyncio.sleep(_PROBE_PAUSE_S)
 
-    async def _models(self) -> list[_Chunk]:
+    async def _models(self) -> list[Chunk]:
         with _as_unavailable(self._endpoint.url):
             answer = await self._client.get("/models")
         if answer.status_code == httpx.codes.NOT_FOUND and self._endpoint.model:
-            return [{"id": self._endpoint.model}]
+            return [{"id": name} for name in (self._endpoint.model, *self._endpoint.adapters.values())]
         if answer.is_error:
             raise _refusal(answer.status_code, answer.content, self._endpoint)
         return list(answer.json()["data"])
 
-    def _learn(self, models: list[_Chunk]) -> None:
+    def _learn(self, models: list[Chunk]) -> None:
         served = {str(model["id"]): model for model in models}
         self.name = self._endpoint.model or next(iter(served), "")
-        if self.name not in served:
-            raise Misconfigured(
-                f"The server at {self._endpoint.url} does not serve the model {self.name!r}.",
-                remedy=f"Set AF_ENGINE_MODEL to one of: {', '.join(served) or 'none is served'}.",
-            )
+        settings = dict.fromkeys(self._endpoint.adapters.values(), "AF_ENGINE_ADAPTERS")
+        for name, setting in (settings | {self.name: "AF_ENGINE_MODEL"}).items():
+            if name not in served:
+                raise Misconfigured(
+                    f"The server at {self._endpoint.url} does not serve the model {name!r}.",
+                    remedy=f"Set {setting} to one of: {', '.join(served) or 'none is served'}.",
+                )
         limit = served[self.name].get("max_model_len")
         if self._endpoint.context_tokens is None and limit:
             self.context_tokens = int(limit)
@@ -124,7 +138,8 @@ class OpenAIEngine:
         return len(text.encode()) // 3 + 1
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
-        body = json.dumps(_body(request, self.name, self._endpoint.continuation)).encode()
+        self.abilities.check(request)
+        body = json.dumps(_body(request, self.name, self._endpoint)).encode()
         self._in_flight += 1
         try:
             async with self._free, self._open(body, request) as response:
@@ -174,19 +189,23 @@ async def _pieces(response: httpx.Response) -> AsyncGenerator[Piece, None]:
     """
     finish: FinishReason | None = None
     usage = Usage()
+    calls = CallsSoFar()
     async for events in _events(response):
-        texts = [text for event in events if (text := _text(event))]
         for event in events:
-            finish = _finish(event) or finish
-            usage = _usage(event) or usage
+            if "error" in event:
+                raise DependencyUnavailable(f"The engine's server failed in mid-answer: {event['error']}.")
+            finish = finish_of(event) or finish
+            usage = usage_of(event) or usage
+            calls.add(event)
+        texts = [text for event in events if (text := text_of(event))]
         if texts:
             yield Piece("".join(texts), tokens=len(texts))
     if finish is None:
         raise DependencyUnavailable("The engine's server ended the stream in the middle of an answer.")
-    yield Piece("", tokens=0, finish_reason=finish, usage=usage)
+    yield Piece("", tokens=0, finish_reason=finish, usage=usage, tool_calls=calls.whole())
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[list[_Chunk]]:
+async def _events(response: httpx.Response) -> AsyncIterator[list[Chunk]]:
     pending = b""
     async for read in response.aiter_bytes():
         *lines, pending = (pending + read).split(b"\n")
@@ -194,36 +213,10 @@ async def _events(response: httpx.Response) -> AsyncIterator[list[_Chunk]]:
         yield [json.loads(item) for item in data if item != _DONE]
 
 
-def _text(event: _Chunk) -> str:
-    if "error" in event:
-        raise DependencyUnavailable(f"The engine's server failed in mid-answer: {event['error']}.")
-    choices = event.get("choices")
-    return (choices[0].get("delta") or {}).get("content") or "" if choices else ""
-
-
-def _finish(event: _Chunk) -> FinishReason | None:
-    choices = event.get("choices")
-    reason = choices[0].get("finish_reason") if choices else None
-    if reason is None:
-        return None
-    return "length" if reason == "length" else "stop"
-
-
-def _usage(event: _Chunk) -> Usage | None:
-    usage = event.get("usage")
-    if not usage:
-        return None
-    return Usage(
-        prompt_tokens=usage.get("prompt_tokens", 0),
-        completion_tokens=usage.get("completion_tokens", 0),
-        cached_prompt_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
-    )
-
-
-def _body(request: GenerationRequest, model: str, continuation: Continuation) -> _Chunk:
+def _body(request: GenerationRequest, model: str, endpoint: Endpoint) -> Chunk:
     messages = [{"role": message.role, "content": inert(message.content)} for message in request.messages]
     body: dict[str, object] = {
-        "model": model,
+        "model": endpoint.adapters.get(request.adapter, model),
         "messages": messages,
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
@@ -234,15 +227,22 @@ def _body(request: GenerationRequest, model: str, continuation: Continuation) ->
         body["stop"] = list(request.stop)
     if request.prefix:
         messages.append({"role": "assistant", "content": request.prefix})
-        if continuation == "vllm":
+        if endpoint.continuation == "vllm":
             body |= {"continue_final_message": True, "add_generation_prompt": False}
+    return body | _constraint(request, endpoint.structured)
+
+
+def _constraint(request: GenerationRequest, structured: Structured) -> dict[str, object]:
     if request.json_schema is not None:
-        schema = {"name": "answer", "schema": json.loads(request.json_schema), "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        schema = {"name": "answer", "schema": parsed(request.json_schema), "strict": True}
+        return {"response_format": {"type": "json_schema", "json_schema": schema}}
     if request.grammar is not None:
-        named = {"grammar": request.grammar}
-        body |= {"structured_outputs": named} if continuation == "vllm" else named
-    return body
+        named: dict[str, object] = {"grammar": request.grammar}
+        return {"structured_outputs": named} if structured == "vllm" else named
+    if request.tools is not None:
+        choice = "required" if request.must_call else "auto"
+        return {"tools": parsed(request.tools), "tool_choice": choice}
+    return {}
 
 
 def _refusal(status: int, content: bytes, endpoint: Endpoint) -> AskfleetError:

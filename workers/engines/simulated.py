@@ -1,6 +1,7 @@
 """An engine with stated timings and no model, for load tests: what it costs beside it is the platform's."""
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
@@ -11,7 +12,8 @@ from itertools import islice
 from contracts import Usage
 from contracts.errors import ContextOverflow
 from workers.engines.journal import EngineJournal
-from workers.engines.port import FinishReason, GenerationRequest, Message, Piece
+from workers.engines.port import Abilities, FinishReason, GenerationRequest, Message, Piece, ToolCall
+from workers.engines.schemas import least, parsed
 
 _WORD = re.compile(r"\s*\S+")
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
@@ -40,8 +42,10 @@ class SimulatedEngine:
         context_tokens: int = 8_192,
         name: str = "simulated",
         journal: EngineJournal | None = None,
+        adapters: Sequence[str] = (),
     ) -> None:
         self.name = name
+        self.abilities = Abilities(json_schema=True, tools=True, adapters=tuple(adapters))
         self.slots = slots
         self.context_tokens = context_tokens
         self._timing = timing
@@ -63,15 +67,16 @@ class SimulatedEngine:
         return self._in_flight
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+        self.abilities.check(request)
         prompt_tokens = sum(self.count_tokens(message.content) for message in request.messages)
         if prompt_tokens + request.max_tokens > self.context_tokens:
             raise ContextOverflow(
                 f"{prompt_tokens} prompt tokens and {request.max_tokens} to generate exceed "
                 f"{self.context_tokens}."
             )
-        tokens = islice(_answer(request.messages), self._timing.answer_tokens)
+        calls = _calls(request)
         # One more than is asked for tells whether the answer was cut.
-        following = list(islice(_after(tokens, request.prefix), request.max_tokens + 1))
+        following = [] if calls else list(islice(self._tokens(request), request.max_tokens + 1))
         rest = following[: request.max_tokens]
         self._in_flight += 1
         try:
@@ -85,7 +90,15 @@ class SimulatedEngine:
             self._in_flight -= 1
         usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=len(rest))
         finish: FinishReason = "length" if len(following) > len(rest) else "stop"
-        yield Piece("", tokens=0, finish_reason=finish, usage=usage)
+        yield Piece("", tokens=0, finish_reason=finish, usage=usage, tool_calls=calls)
+
+    def _tokens(self, request: GenerationRequest) -> Iterator[str]:
+        """What the prompt, the adapter or the schema makes the answer."""
+        if request.json_schema is not None:
+            return iter(_WORD.findall(json.dumps(least(parsed(request.json_schema)))))
+        tokens = islice(_answer(request.messages), self._timing.answer_tokens)
+        spoken = [f"As {request.adapter}: "] if request.adapter else []
+        return _after((*spoken, *tokens), request.prefix)
 
     async def _play(self, tokens: Sequence[str]) -> AsyncGenerator[Piece, None]:
         """Token k is due at a fixed time; whoever reads late gets all that is due in one piece."""
@@ -118,6 +131,17 @@ async def _noted(
                 yield piece
     finally:
         journal.end(number, request.request_id, tokens=made, aborted=made < total)
+
+
+def _calls(request: GenerationRequest) -> tuple[ToolCall, ...]:
+    """Each tool once, with the least that it takes."""
+    if request.tools is None:
+        return ()
+    functions = [tool["function"] for tool in parsed(request.tools)]
+    return tuple(
+        ToolCall(f"call-{number}", function["name"], json.dumps(least(function.get("parameters", {}))))
+        for number, function in enumerate(functions)
+    )
 
 
 def _due(elapsed_s: float, interval_s: float, *, total: int) -> int:

@@ -10,6 +10,7 @@ from contracts import Passage, Usage
 from workers.embedding import Embedder
 from workers.embedding.port import Vectors
 from workers.engines import Engine, GenerationRequest, Piece
+from workers.engines.wrapping import EngineAround
 from workers.tracing import attributes as told
 from workers.tracing.content import Content
 from workers.vectors import Searcher
@@ -27,31 +28,13 @@ def traced_store(store: Searcher, spans: Spans) -> Searcher:
     return store if isinstance(spans, NoSpans) else TracedStore(store, spans)
 
 
-class TracedEngine:
+class TracedEngine(EngineAround):
     """Each request with its prompt, its output, what the engine counted and when its first token came."""
 
     def __init__(self, engine: Engine, spans: Spans, content: Content) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._spans = spans
         self._content = content
-
-    @property
-    def name(self) -> str:
-        return self._engine.name
-
-    @property
-    def slots(self) -> int:
-        return self._engine.slots
-
-    @property
-    def context_tokens(self) -> int:
-        return self._engine.context_tokens
-
-    async def start(self) -> None:
-        await self._engine.start()
-
-    async def close(self) -> None:
-        await self._engine.close()
 
     def stream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
         return self._traced(request) if self._spans.recording else self._engine.stream(request)
@@ -68,12 +51,6 @@ class TracedEngine:
                         yield piece
             finally:
                 span.note(reply.attributes(self._content))
-
-    def count_tokens(self, text: str) -> int:
-        return self._engine.count_tokens(text)
-
-    def in_flight(self) -> int:
-        return self._engine.in_flight()
 
 
 class _Reply:
