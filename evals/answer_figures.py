@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from evals.answer_judge import CitedSentence, cited_sentences, contains, recall, supported
+from askfleet.answer_judge import CitedSentence, cited_sentences, contains, recall, supported
 from evals.answering import Answered
 from evals.phoenix import Case
 from workers.router.measures import wilson

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from askfleet.answer_judge import plain
 from contracts.document import Document
 from contracts.errors import Misconfigured
 
@@ -52,11 +53,6 @@ def read_corpora(folder: Path) -> list[Corpus]:
 
 def text_of(passage: Document) -> str:
     return passage.content.decode()
-
-
-def plain(text: str) -> str:
-    """Without what does not count when texts are compared: case, and the kind of white space."""
-    return " ".join(text.lower().split())
 
 
 def _read(folder: Path) -> Corpus:

@@ -1,7 +1,7 @@
 """How answers are judged, and the questions that must be refused."""
 
+from askfleet.answer_judge import CitedSentence, cited_sentences, contains, recall, supported
 from contracts.document import Document
-from evals.answer_judge import CitedSentence, cited_sentences, contains, recall, supported
 from evals.corpora import Corpus, Labelled
 from evals.perturbation import perturbed
 

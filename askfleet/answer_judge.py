@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evals.corpora import plain
 from workers.catalogue.words import word_set
 
 # Share of a cited sentence's content words that its passages must hold; all of its numbers besides.
@@ -26,6 +25,11 @@ _COMMON = word_set(
 class CitedSentence:
     text: str
     numbers: tuple[int, ...]
+
+
+def plain(text: str) -> str:
+    """Without what does not count when texts are compared: case, and the kind of white space."""
+    return " ".join(text.lower().split())
 
 
 def without_markers(answer: str) -> str:
