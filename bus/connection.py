@@ -12,12 +12,13 @@ import structlog
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.errors import UnexpectedEOF
 from nats.js import JetStreamContext
 from nats.js.api import PubAck
 
 from bus.client import LeanClient
 from bus.denials import Denials
-from bus.security import security, who
+from bus.security import security, tls_context, who
 from bus.settings import BusSettings
 from bus.spans import NoSpans, Spans
 from bus.vitals import Vitals
@@ -137,7 +138,7 @@ def _unreachable(settings: BusSettings, error: Exception) -> Misconfigured:
             remedy="Name the seed of a role that the server knows in AF_NATS_NKEY_FILE, "
             "or give the server its public key; docs/security.md tells how.",
         )
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) or _hung_up_on_tls(settings, error):
         return Misconfigured(
             f"There is no trusted connection to NATS at {settings.nats_url}: {error}.",
             remedy="AF_NATS_TLS_CA names who signed the server's certificate, AF_NATS_TLS_HOSTNAME the name "
@@ -147,6 +148,12 @@ def _unreachable(settings: BusSettings, error: Exception) -> Misconfigured:
         f"No NATS server at {settings.nats_url} within {settings.connect_timeout_s:g} s ({error!r}).",
         remedy="Start one with `askfleet up`, or set AF_NATS_URL.",
     )
+
+
+def _hung_up_on_tls(settings: BusSettings, error: Exception) -> bool:
+    """A server that misses our certificate may close the connection before its alert is read."""
+    hung_up = isinstance(error, (BrokenPipeError, ConnectionResetError, UnexpectedEOF))
+    return hung_up and tls_context(settings) is not None
 
 
 @asynccontextmanager

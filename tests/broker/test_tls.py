@@ -115,6 +115,25 @@ async def test_a_client_without_a_certificate_is_refused(trusted: BusSettings) -
     assert "AF_NATS_TLS_CERT" in error.remedy
 
 
+async def test_a_server_that_hangs_up_on_tls_without_a_word_is_told_as_a_refusal(
+    certificates: Certificates,
+) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.15.1","max_payload":1024,"tls_required":true}\r\n')
+        await reader.read(1)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        settings = BusSettings(
+            nats_url=f"tls://127.0.0.1:{port}", nats_tls_ca=certificates.foreign, connect_timeout_s=0.5
+        )
+        error = await refusal(settings)
+
+    assert "AF_NATS_TLS_CERT" in error.remedy
+
+
 async def test_a_certificate_without_its_key_is_refused(trusted: BusSettings) -> None:
     error = await refusal(trusted.model_copy(update={"nats_tls_key": None}))
 
