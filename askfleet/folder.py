@@ -59,18 +59,21 @@ class Folder:
         Raises:
             Misconfigured: `root` is not there.
         """
-        for path in self._files():
-            name = self._name(path)
-            try:
-                for item in self._read(path, name):
-                    if isinstance(item, Document):
-                        self._present.add(item.id)
-                    else:
-                        self._unread.add(name)
-                    yield item
-            except InvalidDocument as error:
-                self._unread.add(name)
-                yield failed(name, error)
+        for path in self.files():
+            for item in self.documents_of(path):
+                if isinstance(item, Document):
+                    self._present.add(item.id)
+                else:
+                    self._unread.add(self._name(path))
+                yield item
+
+    def documents_of(self, path: Path) -> Iterator[Document | Outcome]:
+        """Those of one of its files."""
+        name = self._name(path)
+        try:
+            yield from self._read(path, name)
+        except InvalidDocument as error:
+            yield failed(name, error)
 
     def removed(self, indexed: set[str]) -> list[Document]:
         """A deletion for each id of `indexed` that is gone from the folder; ask after `documents` ended.
@@ -84,7 +87,8 @@ class Folder:
         whole = document_id in self._unread
         return whole or any(document_id.startswith((f"{name}/", f"{name}#")) for name in self._unread)
 
-    def _files(self) -> Iterator[Path]:
+    def files(self) -> Iterator[Path]:
+        """Of the known kinds, and folders that can't be listed. Raises: Misconfigured: as `documents`."""
         if self.root.is_file():
             yield self.root
         elif self.root.is_dir():

@@ -58,11 +58,9 @@ async def ingest(
     `outcomes` may carry those of others; they are passed over. It must be subscribed before the call. An
     error of ours that `publish` raises fails that document alone, and so does an outcome in `documents`.
     """
-    started = monotonic()
-    with _Display(console) as display:
-        run = _Run(publish, pace, display)
-        await run.finish(documents, outcomes)
-    return run.summary(monotonic() - started)
+    with Tally(console) as tally:
+        await _Run(publish, pace, tally).finish(documents, outcomes)
+    return tally.summary()
 
 
 def report(summary: Summary, console: Console) -> None:
@@ -81,19 +79,73 @@ def report(summary: Summary, console: Console) -> None:
     )
 
 
-class _Run:
-    """Counts what is under way; one task sends while another receives."""
+class Tally:
+    """Counts outcomes, shows a progress bar on a terminal while it is entered, and makes the summary."""
 
-    def __init__(self, publish: Publish, pace: Pace, display: "_Display") -> None:
-        self._publish = publish
-        self._pace = pace
-        self._display = display
-        self._slots = asyncio.Semaphore(pace.in_flight)
-        self._waiting: Counter[str] = Counter()
-        self._settled = asyncio.Event()
+    def __init__(self, console: Console, *, kept_failures: int | None = None) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("reading", total=None)
+        self._kept_failures = kept_failures
+        self._found = 0
+        self._started = monotonic()
         self._counts: Counter[str] = Counter()
         self._chunks = 0
         self._failures: list[Outcome] = []
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def found(self, number: int = 1) -> None:
+        self._found += number
+
+    def all_found(self) -> None:
+        self._progress.update(self._task, total=self._found, description="indexing")
+
+    def count(self, outcome: Outcome) -> None:
+        self._counts[outcome.status] += 1
+        self._chunks += outcome.chunks if outcome.status == "indexed" else 0
+        if outcome.status == "failed" and len(self._failures) != self._kept_failures:
+            self._failures.append(outcome)
+        self._progress.update(self._task, completed=self._counts.total(), description=str(self))
+
+    def __str__(self) -> str:
+        return ", ".join(f"{number} {status}" for status, number in self._counts.items())
+
+    def summary(self) -> Summary:
+        return Summary(
+            indexed=self._counts["indexed"],
+            unchanged=self._counts["unchanged"],
+            deleted=self._counts["deleted"],
+            failed=self._counts["failed"],
+            chunks=self._chunks,
+            seconds=round(monotonic() - self._started, 3),
+            failures=tuple(self._failures),
+        )
+
+
+class _Run:
+    """Counts what is under way; one task sends while another receives."""
+
+    def __init__(self, publish: Publish, pace: Pace, tally: Tally) -> None:
+        self._publish = publish
+        self._pace = pace
+        self._tally = tally
+        self._slots = asyncio.Semaphore(pace.in_flight)
+        self._waiting: Counter[str] = Counter()
+        self._settled = asyncio.Event()
         self._last_news = monotonic()
 
     async def finish(self, documents: Iterable[Document | Outcome], outcomes: AsyncIterator[Outcome]) -> None:
@@ -110,26 +162,15 @@ class _Run:
                 task.cancel()
             await asyncio.gather(sender, *others, return_exceptions=True)
 
-    def summary(self, seconds: float) -> Summary:
-        return Summary(
-            indexed=self._counts["indexed"],
-            unchanged=self._counts["unchanged"],
-            deleted=self._counts["deleted"],
-            failed=self._counts["failed"],
-            chunks=self._chunks,
-            seconds=round(seconds, 3),
-            failures=tuple(self._failures),
-        )
-
     async def _send(self, documents: Iterable[Document | Outcome]) -> None:
         source = iter(documents)
         while (item := await asyncio.to_thread(next, source, None)) is not None:
-            self._display.found()
+            self._tally.found()
             if isinstance(item, Outcome):
-                self._count(item)
+                self._tally.count(item)
             else:
                 await self._send_one(item)
-        self._display.all_found()
+        self._tally.all_found()
         while self._waiting:
             self._settled.clear()
             await self._settled.wait()
@@ -162,16 +203,9 @@ class _Run:
         self._waiting[outcome.document_id] -= 1
         self._waiting += Counter()
         self._slots.release()
-        self._count(outcome)
+        self._tally.count(outcome)
         if not self._waiting:
             self._settled.set()
-
-    def _count(self, outcome: Outcome) -> None:
-        self._counts[outcome.status] += 1
-        self._chunks += outcome.chunks if outcome.status == "indexed" else 0
-        if outcome.status == "failed":
-            self._failures.append(outcome)
-        self._display.settled(self._counts)
 
     def _give_up(self) -> None:
         error = TransientError(
@@ -179,40 +213,5 @@ class _Run:
             remedy="See `askfleet status`: documents that were sent stay queued until a worker takes them.",
         )
         for document_id in sorted(self._waiting.elements()):
-            self._count(Outcome(document_id=document_id, status="failed", problem=error.problem()))
+            self._tally.count(Outcome(document_id=document_id, status="failed", problem=error.problem()))
         self._waiting.clear()
-
-
-class _Display:
-    """A progress bar on a terminal, nothing elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task("reading", total=None)
-        self._found = 0
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-    def found(self) -> None:
-        self._found += 1
-
-    def all_found(self) -> None:
-        self._progress.update(self._task, total=self._found, description="indexing")
-
-    def settled(self, counts: Counter[str]) -> None:
-        shown = ", ".join(f"{number} {status}" for status, number in counts.items())
-        self._progress.update(self._task, completed=counts.total(), description=shown)

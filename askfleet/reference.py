@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from askfleet.bulk import RaySettings
 from bus.server import load_keys, production, roles_table
 from bus.settings import BusSettings
 from workers.bridge.settings import BridgeSettings
@@ -65,6 +66,7 @@ SECTIONS = (
     Section("Engine of the generation workers", EngineSettings),
     Section("Embedder of retrieval and ingest", EmbedderSettings),
     Section("Vector store of retrieval, ingest and router", VectorSettings),
+    Section("Bulk ingestion on Ray", RaySettings),
 )
 
 

@@ -1,6 +1,7 @@
 """`askfleet ingest`: documents of a folder, of Jira or of Zendesk into the index."""
 
 import asyncio
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,14 @@ from bus.connection import connect
 from bus.documents import outcomes, publish_document
 from bus.settings import BusSettings
 from contracts.document import Document
+
+
+class Engine(StrEnum):
+    """Who does the work: the ingest workers, by way of their queue, or a Ray cluster."""
+
+    WORKERS = "workers"
+    RAY = "ray"
+
 
 _FOLDER = "folder"
 _HELP = ("--help",)
@@ -63,22 +72,41 @@ def folder(
     address: Annotated[
         str, typer.Option(help="Put before each path to make the source that answers cite.")
     ] = "",
+    engine: Annotated[
+        Engine, typer.Option(help="workers (through the queue) or ray (a cluster, straight into Milvus).")
+    ] = Engine.WORKERS,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(envvar="AF_RAY_ADDRESS", help="ray: an existing cluster; default: one on this machine."),
+    ] = None,
+    milvus_uri: Annotated[
+        str | None,
+        typer.Option(envvar="AF_MILVUS_URI", help="ray: where to write; default: the running local stack's."),
+    ] = None,
     nats_url: options.NatsUrl = None,
     state_dir: options.StateDir = options.STATE_DIR,
 ) -> None:
     """Index Markdown, HTML, PDF, text and JSON lines; unchanged documents are skipped.
 
-    A file that can't be read is reported at the end and does not stop the others.
+    A file that can't be read is reported at the end and does not stop the others. What was cut off goes on
+    where it was when it is run again.
 
         askfleet ingest docs/
 
         askfleet ingest ~/handbook --include '*.md' --address https://handbook.example.org/
+
+        askfleet ingest --engine ray /mnt/corpus --ray-address ray://head:10001
     """
     selection = Selection(tuple(include or ()), tuple(exclude or ()))
     chosen = Folder(path, selection, address)
     console = Console()
-    settings = options.bus_settings(StateFolder(state_dir), nats_url, tenant=tenant)
-    summary = asyncio.run(ingest_folder(chosen, settings, tenant=tenant, console=console))
+    state = StateFolder(state_dir)
+    if engine is Engine.RAY:
+        uri = milvus_uri or state.running_stack().milvus_uri
+        summary = _on_ray(chosen, tenant, console, ray_address=ray_address, milvus_uri=uri)
+    else:
+        settings = options.bus_settings(state, nats_url, tenant=tenant)
+        summary = asyncio.run(ingest_folder(chosen, settings, tenant=tenant, console=console))
     report(summary, console)
     raise typer.Exit(summary.exit_code)
 
@@ -91,3 +119,13 @@ async def ingest_folder(folder: Folder, settings: BusSettings, *, tenant: str, c
             await publish_document(bus, tenant, document)
 
         return await send(folder.documents(), publish, reported, console)
+
+
+def _on_ray(
+    folder: Folder, tenant: str, console: Console, *, ray_address: str | None, milvus_uri: str
+) -> Summary:
+    # Here and not above: the models and clients of a worker take a second to import.
+    from askfleet.bulk import RaySettings, ingest_in_bulk, job_of
+
+    settings = RaySettings(address=ray_address) if ray_address else RaySettings()
+    return ingest_in_bulk(job_of(folder, tenant, settings, milvus_uri=milvus_uri), settings, console)

@@ -12,7 +12,7 @@ from contracts.document import Document, Outcome
 from contracts.errors import DependencyUnavailable, InvalidDocument, InvalidName
 from workers.embedding import Embedder, Vectors
 from workers.ingest.chunking import CHUNKER_VERSION, ChunkSizes, chunk
-from workers.ingest.parsing import parse
+from workers.ingest.parsing import Limits, parse
 from workers.ingest.settings import IngestSettings
 from workers.vectors import Chunk
 
@@ -95,19 +95,20 @@ async def _upsert(
     digest = content_hash(document, embedder.name, sizes)
     if await _indexed_hash(document.id, tenant, index) == digest:
         return Outcome(document_id=document.id, status="unchanged")
-    chunks = await asyncio.to_thread(_chunks_of, document, settings)
-    vectors = await _embedded(chunks, embedder)
+    chunks = await asyncio.to_thread(chunks_of, document, sizes, settings.limits())
+    vectors = await embedded(chunks, embedder)
     await index.replace_document(tenant, document.id, content_hash=digest, chunks=chunks, vectors=vectors)
     await _verify(document.id, tenant, index, digest)
     return Outcome(document_id=document.id, status="indexed", chunks=len(chunks))
 
 
-def _chunks_of(document: Document, settings: IngestSettings) -> list[Chunk]:
-    parsed = parse(document, settings.limits())
-    return chunk(document.id, document.source or document.id, parsed, settings.chunk_sizes())
+def chunks_of(document: Document, sizes: ChunkSizes, limits: Limits) -> list[Chunk]:
+    """Raises: InvalidDocument: it can't be read."""
+    parsed = parse(document, limits)
+    return chunk(document.id, document.source or document.id, parsed, sizes)
 
 
-async def _embedded(chunks: Sequence[Chunk], embedder: Embedder) -> Vectors:
+async def embedded(chunks: Sequence[Chunk], embedder: Embedder) -> Vectors:
     """In slices, so that a book does not hold the embedder's queue for itself."""
     slices = [chunks[at : at + _EMBED_AT_ONCE] for at in range(0, len(chunks), _EMBED_AT_ONCE)]
     parts = [await embedder.embed([piece.search_text for piece in part]) for part in slices]

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
 from contracts.errors import TransientError
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -14,7 +17,7 @@ FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 1.0
 
 
-async def once_there(step: Callable[[], Awaitable[None]], *, patience_s: float = PATIENCE_S) -> None:
+async def once_there(step: Callable[[], Awaitable[T]], *, patience_s: float = PATIENCE_S) -> T:
     """Repeat `step` while it fails with a fault that may pass; the last one is raised when the time is up.
 
     An exit instead would have the process started again and again, after ever longer pauses.
@@ -24,8 +27,7 @@ async def once_there(step: Callable[[], Awaitable[None]], *, patience_s: float =
     pause_s = FIRST_PAUSE_S
     while True:
         try:
-            await step()
-            return
+            return await step()
         except TransientError as error:
             if loop.time() + pause_s > give_up:
                 raise

@@ -1,7 +1,7 @@
 """Filter expressions of Milvus. The only place where one is put together."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from contracts.errors import InvalidName
 
@@ -22,9 +22,13 @@ def of_documents(tenant: str, document_ids: Sequence[str]) -> str:
     return f"{of_tenant(tenant)} and document_id in [{ids}]"
 
 
-def of_other_content(tenant: str, document_id: str, content_hash: str) -> str:
-    """Chunks of earlier states of the document."""
-    return f"{of_documents(tenant, [document_id])} and content_hash != {literal(content_hash)}"
+def of_other_contents(tenant: str, hashes: Mapping[str, str]) -> str:
+    """Chunks of earlier states of documents; `hashes` holds the content hash of each as it is now."""
+    states = " or ".join(
+        f"(document_id == {literal(document_id)} and content_hash != {literal(content_hash)})"
+        for document_id, content_hash in hashes.items()
+    )
+    return f"{of_tenant(tenant)} and ({states})"
 
 
 def literal(value: str) -> str:

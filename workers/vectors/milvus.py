@@ -13,7 +13,7 @@ from workers.batching import Batcher
 from workers.embedding.port import Vectors
 from workers.vectors import collection, filters
 from workers.vectors.faults import NotLoaded, translated
-from workers.vectors.port import Chunk, IndexedDocument
+from workers.vectors.port import Chunk, Content, IndexedDocument
 from workers.vectors.ranking import Candidate, ranked
 from workers.vectors.rows import (
     DOCUMENT_FIELDS,
@@ -103,9 +103,14 @@ class MilvusStore:
         chunks: Sequence[Chunk],
         vectors: Vectors,
     ) -> None:
+        await self.replace_documents(tenant, [Content(document_id, content_hash, chunks, vectors)])
+
+    async def replace_documents(self, tenant: str, contents: Sequence[Content]) -> None:
+        if not contents:
+            return
         # The filter comes first: it refuses a tenant or an id that is not valid.
-        outdated = filters.of_other_content(tenant, document_id, content_hash)
-        rows = rows_of(tenant, document_id, content_hash=content_hash, chunks=chunks, vectors=vectors)
+        outdated = filters.of_other_contents(tenant, {c.document_id: c.content_hash for c in contents})
+        rows = [row for content in contents for row in rows_of(tenant, content)]
         async with self._writing:
             for start in range(0, len(rows), _ROWS_PER_WRITE):
                 await self._upsert(rows[start : start + _ROWS_PER_WRITE])

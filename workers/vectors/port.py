@@ -31,6 +31,16 @@ class Chunk:
 
 
 @dataclass(frozen=True)
+class Content:
+    """A whole document as it is to be stored; `vectors` has a row for each of `chunks`."""
+
+    document_id: str
+    content_hash: str
+    chunks: Sequence[Chunk]
+    vectors: Vectors
+
+
+@dataclass(frozen=True)
 class IndexedDocument:
     document_id: str
     title: str
@@ -69,6 +79,9 @@ class VectorStore(Searcher, Protocol):
 
         Readers see the old chunks, then for a moment both, then the new ones. May run twice.
         """
+
+    async def replace_documents(self, tenant: str, contents: Sequence[Content]) -> None:
+        """The same for several documents, each of them once, in fewer and larger requests."""
 
     async def delete_document(self, tenant: str, document_id: str) -> int:
         """How many chunks were there."""

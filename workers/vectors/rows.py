@@ -7,7 +7,7 @@ from typing import TypedDict
 from contracts import Passage
 from contracts.errors import InvalidDocument, InvalidName
 from workers.embedding.port import Vectors
-from workers.vectors.port import Chunk, IndexedDocument
+from workers.vectors.port import Content, IndexedDocument
 from workers.vectors.schema import HEADINGS_BYTES, ID_BYTES, LINE_BYTES, TEXT_BYTES
 
 PASSAGE_FIELDS = ["document_id", "title", "headings", "source", "text"]
@@ -38,10 +38,9 @@ class DocumentRow(TypedDict):
     chunk_count: int
 
 
-def rows_of(
-    tenant: str, document_id: str, *, content_hash: str, chunks: Sequence[Chunk], vectors: Vectors
-) -> list[Row]:
+def rows_of(tenant: str, content: Content) -> list[Row]:
     """Raises: InvalidName, InvalidDocument: an id or a text that does not fit its column."""
+    document_id, chunks, vectors = content.document_id, content.chunks, content.vectors
     if len(chunks) != len(vectors):
         raise InvalidDocument(f"{document_id!r} has {len(chunks)} chunks and {len(vectors)} vectors.")
     for name in (document_id, *(chunk.chunk_id for chunk in chunks)):
@@ -54,7 +53,7 @@ def rows_of(
             pk=_primary_key(tenant, chunk.chunk_id),
             tenant=tenant,
             document_id=document_id,
-            content_hash=content_hash,
+            content_hash=content.content_hash,
             chunk_count=len(chunks),
             title=_clipped(chunk.title, LINE_BYTES),
             headings=_packed(chunk.heading_path),

@@ -1,0 +1,85 @@
+"""A Ray cluster for the time of a run: an existing one, or one of its own on this machine."""
+
+import logging
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from askfleet.bulk.settings import RaySettings
+from contracts.errors import DependencyUnavailable, Misconfigured
+
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+# Ray binds to all interfaces where it thinks that other machines may join; the name is Ray's own. The token
+# is asked of everybody who speaks to it; without one Ray would keep one in the home folder.
+_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+_MEGABYTE = 2**20
+
+
+@contextmanager
+def cluster(settings: RaySettings) -> Iterator[int]:
+    """Connects, and yields the number of CPUs.
+
+    Raises:
+        Misconfigured: Ray is not installed.
+        DependencyUnavailable: the cluster does not answer, or the local one does not start.
+    """
+    if find_spec("ray") is None:
+        raise Misconfigured(
+            "`--engine ray` needs Ray, which is not installed.",
+            remedy="Run `make ray`, or leave the option out: the ingest workers take documents too.",
+        )
+    os.environ.update(_QUIET)
+    with _existing(settings) if settings.address else _local(settings):
+        import ray
+
+        try:
+            yield int(ray.cluster_resources().get("CPU", 1))
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _existing(settings: RaySettings) -> Iterator[None]:
+    import ray
+
+    try:
+        ray.init(settings.address, logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise DependencyUnavailable(
+            f"No Ray cluster answers at {settings.address}: {_first_line(error)}",
+            remedy="Check the address, RAY_AUTH_TOKEN, and that it has the same Ray and Python.",
+        ) from error
+    yield
+
+
+@contextmanager
+def _local(settings: RaySettings) -> Iterator[None]:
+    """Reachable from this machine only; its logs and sockets lie in a folder that goes with it."""
+    os.environ.update(_LOOPBACK | {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_BACKEND_LOG_LEVEL": "fatal"})
+    import ray
+
+    with tempfile.TemporaryDirectory(prefix="askfleet-ray-", ignore_cleanup_errors=True) as folder:
+        try:
+            ray.init(
+                "local",
+                num_cpus=settings.cpus,
+                num_gpus=0,
+                object_store_memory=settings.object_store_mb * _MEGABYTE,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                _temp_dir=folder,
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            remedy = (
+                "Look for memory, disk and processes that are left; AF_RAY_OBJECT_STORE_MB can be smaller."
+            )
+            raise DependencyUnavailable(f"Ray does not start: {_first_line(error)}", remedy=remedy) from error
+        yield
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
