@@ -16,9 +16,10 @@ from askfleet.embedded.milvus import MilvusServer
 from askfleet.embedded.nats import NatsServer
 from askfleet.embedded.phoenix import PhoenixServer
 from askfleet.fork_client import ForkServer, can_fork
+from askfleet.local_scaling import LocalScaling, ScalingOptions, ScalingReport
 from askfleet.lock import StateLock
 from askfleet.ports import PortBook
-from askfleet.state import ProcessRecord, StackRecord, StateFolder
+from askfleet.state import ProcessRecord, StackRecord, StateFolder, write_private
 from askfleet.supervisor import State, Status, Supervisor
 from askfleet.tenants import ensure_tenants, operator_key_digest, public_keys
 from askfleet.worker import worker_process
@@ -43,6 +44,7 @@ class StackOptions:
         semantic_model: what people call its tables and columns; else what AF_SEMANTIC_MODEL says.
         sample_questions: what the page offers to begin with.
         phoenix: start Phoenix, and send it the traces of all questions.
+        scaling: which workers follow the length of their queue; none by default.
     """
 
     replicas: Mapping[str, int] = field(default_factory=dict)
@@ -51,12 +53,18 @@ class StackOptions:
     semantic_model: Path | None = None
     sample_questions: tuple[str, ...] = ()
     phoenix: bool = False
+    scaling: ScalingOptions = field(default_factory=ScalingOptions)
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.replicas) - set(WORKERS))
+        unknown = sorted({*self.replicas, *self.scaling.bounds} - set(WORKERS))
         if unknown:
             raise Misconfigured(
                 f"There is no worker {unknown[0]!r}.", remedy=f"The workers are {', '.join(WORKERS)}."
+            )
+        both = sorted(set(self.replicas) & set(self.scaling.bounds))
+        if both:
+            raise Misconfigured(
+                f"{both[0]} has a fixed number of processes and is to be scaled.", remedy="Give one of both."
             )
 
 
@@ -75,6 +83,7 @@ class Stack:
         self._lock = StateLock(state.lock)
         self._on_change = on_change
         self._supervisor = Supervisor(on_change=self._changed, held=state.is_held)
+        self._closing = False
 
     async def __aenter__(self) -> "Stack":
         """Raises Misconfigured when a stack runs on the folder already."""
@@ -101,12 +110,16 @@ class Stack:
         self._beside: list[asyncio.Task[None]] = []
         self._bridge_ports: list[int] = []
         self._ops_url = ""
-        kinds = [kind for kind in WORKERS if self._replicas(kind)]
+        self._scaling = LocalScaling(
+            self.options.scaling, self._supervisor, self._scaled_worker, on_report=self._report
+        )
+        kinds = [kind for kind in WORKERS if kind in self.options.scaling.bounds or self._replicas(kind)]
         self._fork_server = ForkServer(kinds, self.state.log("fork-server")) if kinds and can_fork() else None
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closing = True
         for task in self._beside:
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
@@ -182,9 +195,12 @@ class Stack:
             )
 
     async def start_workers(self) -> None:
-        workers = self._workers()
-        await self._supervisor.start(*workers)
+        await self._supervisor.start(*self._workers(), *self._scaling.first())
         self.state.write_stack(self.record)
+        if self.options.scaling.bounds:
+            settings = self.state.nats_keys.settings(self._nats.url, "operator")
+            running = self._scaling.run(settings, self._nats.monitor_url)
+            self._beside.append(asyncio.create_task(running, name="scaling"))
 
     def environment(self, kind: str) -> dict[str, str]:
         """What a worker needs to know of this stack; all else comes from the caller's environment."""
@@ -213,7 +229,14 @@ class Stack:
         ]
 
     def _replicas(self, kind: str) -> int:
-        return self.options.replicas.get(kind, 1)
+        """Those that stay; none of a worker that is scaled."""
+        return 0 if kind in self.options.scaling.bounds else self.options.replicas.get(kind, 1)
+
+    def _scaled_worker(self, kind: str, number: int) -> Child:
+        return self._worker(kind, number, self.environment(kind))
+
+    def _report(self, report: ScalingReport) -> None:
+        write_private(self.state.scaling, report.model_dump_json(indent=2))
 
     def _worker(self, kind: str, number: int, environment: Mapping[str, str]) -> Child:
         name = kind if number == 1 else f"{kind}-{number}"
@@ -233,7 +256,7 @@ class Stack:
         )
 
     def _changed(self) -> None:
-        if self._bridge_ports and all(status.state is not State.STOPPING for status in self.statuses):
+        if self._bridge_ports and not self._closing:
             self.state.write_stack(self.record)
         self._on_change()
 

@@ -61,6 +61,7 @@ class StateFolder:
         self.keys = self.root / "keys.json"
         self.operator_key = self.root / "operator-key"
         self.nats_keys = KeyFolder(self.root / "nats-keys")
+        self.scaling = self.root / "scaling.json"
         self._stack = self.root / "stack.json"
 
     def data(self, name: str) -> Path:
@@ -78,6 +79,7 @@ class StateFolder:
 
     def remove_stack(self) -> None:
         self._stack.unlink(missing_ok=True)
+        self.scaling.unlink(missing_ok=True)
 
     def former_stack(self) -> StackRecord | None:
         """What a stack left that did not stop cleanly; None when there is nothing, or nothing readable."""

@@ -213,6 +213,15 @@ class Supervisor:
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
 
+    async def remove(self, name: str) -> None:
+        """Stop one and forget it; nothing when there is none of that name. Others are left alone."""
+        for group in self._groups:
+            for member in [member for member in group if member.status.name == name]:
+                await member.stop()
+                group.remove(member)
+        self._groups = [group for group in self._groups if group]
+        self._on_change()
+
     async def stop(self) -> None:
         for group in reversed(self._groups):
             await asyncio.gather(*(member.stop() for member in group))

@@ -98,7 +98,18 @@ def local_stack(
         log, state = home / "up.log", home / "state"
         if tenants:
             _write_tenants(state, tenants)
-        command = [sys.executable, "-m", "askfleet.main", "up", "--state-dir", str(state), *arguments]
+        # Figures are those of a known number of processes, unless somebody asks for scaling.
+        scaling = () if "--scale" in arguments else ("--no-scaling",)
+        command = [
+            sys.executable,
+            "-m",
+            "askfleet.main",
+            "up",
+            "--state-dir",
+            str(state),
+            *scaling,
+            *arguments,
+        ]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command, env={**_clean_environment(), **environment}, stdout=output, stderr=output

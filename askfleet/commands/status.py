@@ -16,18 +16,22 @@ from askfleet.board import MemoryGauge, process_table
 from askfleet.commands import options
 from askfleet.interruption import until_signalled
 from askfleet.overview_tables import overview_tables
+from askfleet.scaling_table import read_scaling, scaling_table
 from askfleet.screen import screen
 from askfleet.state import ProcessRecord, StateFolder
 from askfleet.supervisor import State, Status
 from bus.connection import Bus, connect
 from bus.overview import Overview, read_overview
-from contracts.errors import DependencyUnavailable
+from contracts.errors import DependencyUnavailable, Misconfigured
 
 EVERY_S = 1.0
 
 
 def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Again every second, until Ctrl-C.")] = False,
+    scaling: Annotated[
+        bool, typer.Option("--scaling", help="What is scaled: metric, desired, actual and why.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object; with --watch one on each line.")
     ] = False,
@@ -42,9 +46,18 @@ def status(
 
         askfleet status --watch
 
+        askfleet status --scaling --watch
+
         askfleet status --json --nats-url nats://nats.example.org:4222
     """
     state = StateFolder(state_dir)
+    if scaling:
+        if nats_url:
+            raise Misconfigured(
+                "--scaling shows the local stack's.", remedy="In a cluster: kubectl get scaledobject,hpa."
+            )
+        asyncio.run(_show_scaling(state, watch=watch, as_json=as_json))
+        return
     settings = options.bus_settings(state, nats_url)
 
     async def show() -> None:
@@ -56,6 +69,31 @@ def status(
                 screen.show(await read_overview(bus))
 
     asyncio.run(show())
+
+
+async def _show_scaling(state: StateFolder, *, watch: bool, as_json: bool) -> None:
+    """Out of what `askfleet up` writes after each look at the queues."""
+    state.running_stack()
+    if not watch:
+        report = read_scaling(state)
+        if as_json:
+            print(report.model_dump_json())
+        else:
+            screen().print(scaling_table(report))
+        return
+    await until_signalled(_watch_scaling(state, as_json=as_json))
+
+
+async def _watch_scaling(state: StateFolder, *, as_json: bool) -> None:
+    with contextlib.ExitStack() as shown:
+        live = None if as_json else shown.enter_context(Live(console=screen(), auto_refresh=False))
+        while True:
+            report = read_scaling(state)
+            if live is None:
+                print(report.model_dump_json(), flush=True)
+            else:
+                live.update(scaling_table(report), refresh=True)
+            await asyncio.sleep(EVERY_S)
 
 
 async def _watch(bus: Bus, screen: "_JsonLines | _Screen") -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +18,17 @@ from askfleet.board import live_table
 from askfleet.commands import options
 from askfleet.demo import prepare
 from askfleet.interruption import until_signalled
+from askfleet.local_scaling import SCALED_OBJECTS, Bounds, ScalingOptions
 from askfleet.logs import configure_logs, open_log
+from askfleet.scaling import read_scaled_objects
 from askfleet.stack import Stack, StackOptions
 from askfleet.state import StateFolder
 from contracts.errors import Misconfigured
 
 Start = Callable[[Stack], Awaitable[None]]
+SCALING = "Scaling"
+LAPTOP = Bounds(1, 2)
+"""One stays warm, so that the first question does not wait; a second one is as much as two cores carry."""
 
 
 def up(
@@ -40,12 +47,46 @@ def up(
     phoenix: Annotated[
         bool, typer.Option("--phoenix", help="Start Phoenix too, which shows the trace of each question.")
     ] = False,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Replicas of a worker between two numbers, by its ScaledObject, as generation=0:4; "
+            "may be given again. Default: generation=1:2.",
+            rich_help_panel=SCALING,
+        ),
+    ] = None,
+    no_scaling: Annotated[
+        bool, typer.Option("--no-scaling", help="Keep the number of every worker.", rich_help_panel=SCALING)
+    ] = False,
+    scaled_objects: Annotated[
+        Path, typer.Option(help="Folder of the ScaledObjects.", rich_help_panel=SCALING)
+    ] = SCALED_OBJECTS,
+    scaling_speed: Annotated[
+        float,
+        typer.Option(
+            min=0.1, max=1000, help="Seconds of KEDA's clock in one of ours.", rich_help_panel=SCALING
+        ),
+    ] = 1.0,
+    simulated_node_s: Annotated[
+        float,
+        typer.Option(min=0, help="Simulated: time until a new replica has a node.", rich_help_panel=SCALING),
+    ] = 0.0,
+    simulated_model_s: Annotated[
+        float, typer.Option(min=0, help="Simulated: time until its model is loaded.", rich_help_panel=SCALING)
+    ] = 0.0,
+    scaling_record: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write what was measured and decided there, as JSON lines.", rich_help_panel=SCALING
+        ),
+    ] = None,
 ) -> None:
     """Start NATS, PostgreSQL, Milvus Lite and the workers, and keep them running until Ctrl-C.
 
     Everything listens on 127.0.0.1 and keeps its data and logs in one folder. A process that crashes is
     started again. Workers take their other settings (AF_ENGINE_KIND, AF_CONCURRENCY, ...) from this command's
-    environment.
+    environment. Generation follows the length of its queue by the ScaledObject that ships for Kubernetes, as
+    KEDA and the HPA would: between 1 and 2 processes here, unless --scale says otherwise (docs/scaling.md).
 
         askfleet up
 
@@ -53,12 +94,25 @@ def up(
 
         askfleet up --demo --phoenix
 
+        askfleet up --scale generation=0:4 --simulated-node-s 90 --simulated-model-s 30
+
         AF_ENGINE_KIND=openai AF_ENGINE_URL=http://127.0.0.1:8000/v1 askfleet up
     """
     if demo and sql_dsn:
         raise Misconfigured("--demo loads the embedded database.", remedy="Leave --sql-dsn out.")
+    fixed = replicas(workers or [])
+    bounds = {} if no_scaling else scaled(scale, fixed)
     stack_options = StackOptions(
-        replicas=replicas(workers or []),
+        replicas=fixed,
+        scaling=ScalingOptions(
+            bounds=bounds,
+            folder=scaled_objects,
+            speed=scaling_speed,
+            node_s=simulated_node_s,
+            model_s=simulated_model_s,
+            model=os.environ.get("AF_MODEL", "default"),
+            record=scaling_record,
+        ),
         bridge_port=port,
         sql_dsn=sql_dsn,
         semantic_model=content.SEMANTIC_MODEL if demo else None,
@@ -78,6 +132,20 @@ def replicas(values: list[str]) -> dict[str, int]:
                 f"--workers {value!r} names no number.", remedy="Write --workers generation=2."
             )
         found[name] = int(number)
+    return found
+
+
+def scaled(values: list[str] | None, fixed: Mapping[str, int]) -> dict[str, Bounds]:
+    """`["generation=0:4"]` as bounds by worker; the default for what is not said. Raises Misconfigured."""
+    if values is None:
+        shipped = SCALED_OBJECTS.is_dir() and os.environ.get("AF_MODEL", "default") == "default"
+        return {"generation": LAPTOP} if shipped and "generation" not in fixed else {}
+    found = {}
+    for value in values:
+        match = re.fullmatch(r"([a-z]+)=(\d+):(\d+)", value)
+        if match is None:
+            raise Misconfigured(f"--scale {value!r} is no range.", remedy="Write --scale generation=0:4.")
+        found[match[1]] = Bounds(int(match[2]), int(match[3]))
     return found
 
 
@@ -114,13 +182,31 @@ def how_to_use(stack: Stack) -> str:
     folder = "" if default else f" --state-dir {_shown(state.root)}"
     ops = f"\n[bold]operator[/] {stack.record.ops_url}  (key in {_shown(state.operator_key)})"
     phoenix = f"\n[bold]traces[/]   {stack.record.phoenix_url}  (Phoenix, in a minute)"
+    scaling = "".join(f"\n[bold]scaling[/]  {line}" for line in scaling_lines(stack))
     return (
         f"\n[bold]page[/]     {stack.record.bridge_urls[0]}/  (API at /docs; key in {_shown(state.keys)})"
         f"{ops if stack.record.ops_url else ''}{phoenix if stack.record.phoenix_url else ''}"
+        f"{scaling}"
         f'\n[bold]ask[/]      askfleet ask{folder} "What can I ask?"'
         f"\n[bold]logs[/]     {_shown(state.log('*'))}"
         "\nCtrl-C stops everything.\n"
     )
+
+
+def scaling_lines(stack: Stack) -> Iterator[str]:
+    """What is scaled, within what limits of this machine, and what of it is simulated."""
+    options = stack.options.scaling
+    shipped = {found.target: found for found in read_scaled_objects(options.folder)} if options.bounds else {}
+    for worker, found in options.scaled_objects().items():
+        theirs = shipped[found.target]
+        yield (
+            f"{worker} {found.min_replicas} to {found.max_replicas} here (ScaledObject {found.name}: "
+            f"{theirs.min_replicas} to {theirs.max_replicas}), aims at {found.target_value:g} questions each"
+        )
+    if options.bounds and (options.node_s or options.model_s):
+        yield f"simulated: {options.node_s:g} s for a node, {options.model_s:g} s for a model"
+    if options.bounds and options.speed != 1:
+        yield f"KEDA's clock runs {options.speed:g} times as fast"
 
 
 def page_link(stack: Stack) -> str:

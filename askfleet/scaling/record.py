@@ -1,8 +1,8 @@
-"""The timeline of a scaled run as JSON lines: what was measured, decided and done, and how long questions waited.
+"""The timeline of a scaled run as JSON lines: what was measured, decided and done, and who waited how long.
 
-Each line has a `kind`: one `run` first, then `look`, `replica` and `question` in any order. All times are seconds
-of the scaling clock since the start of the record: real seconds times `speed`, so that a run at 40 times the speed
-reads as one at the manifest's own pace with slower work. `askfleet.simulation` is checked against such files.
+Each line has a `kind`: one `run` first, then `look`, `replica` and `question` in any order. All times are
+seconds of the scaling clock since the start of the record: real seconds times `speed`, so that a run at 40
+times the speed reads as one at the manifest's own pace with slower work. The simulator is checked against it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -71,6 +71,24 @@ class Question(_Line):
 
 Line = Annotated[Run | Look | Replica | Question, Field(discriminator="kind")]
 _LINE: TypeAdapter[Run | Look | Replica | Question] = TypeAdapter(Line)
+
+
+class Recorder:
+    """Writes line after line while a run goes on; nowhere without a path."""
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("w", encoding="utf-8") if path is not None else None
+
+    def write(self, line: Run | Look | Replica | Question) -> None:
+        if self._file is not None and not self._file.closed:
+            self._file.write(f"{line.model_dump_json()}\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 def write_timeline(path: Path, lines: Iterable[BaseModel]) -> None:
