@@ -1,14 +1,16 @@
-"""Writes docs/configuration.md from the settings: `python -m askfleet.reference`. A test keeps it current."""
+"""Writes what follows from the code, pages and manifests: `python -m askfleet.reference`. Tests compare."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from askfleet.bulk import RaySettings
+from bus import chart
 from bus.server import load_keys, production, roles_table
 from bus.settings import BusSettings
 from workers.bridge.settings import BridgeSettings
@@ -30,6 +32,10 @@ SECURITY_PAGE = ROOT / "docs" / "security.md"
 ROLES_BEGIN, ROLES_END = "<!-- roles -->\n", "<!-- /roles -->"
 EXAMPLE_KEYS = ROOT / "deploy" / "nats" / "public.yaml"
 SERVER_CONFIGURATION = ROOT / "deploy" / "nats" / "nats-server.conf"
+PLATFORM = ROOT / "deploy" / "keda" / "platform"
+NATS_CHART = PLATFORM / "nats" / "values.yaml"
+ALERTS = ROOT / "deploy" / "observability" / "rules.yml"
+PROMETHEUS_RULE = PLATFORM / "monitoring" / "rules.yaml"
 HEAD = """# Configuration
 
 Every process reads its settings from environment variables once, at its start, and refuses to start when a
@@ -125,8 +131,27 @@ def server_configuration() -> str:
     return production(load_keys(EXAMPLE_KEYS))
 
 
+def nats_chart() -> str:
+    return chart.page(load_keys(EXAMPLE_KEYS))
+
+
+def prometheus_rule() -> str:
+    """The alerts as the Prometheus operator reads them."""
+    rule = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "askfleet", "namespace": "monitoring"},
+        "spec": {"groups": yaml.safe_load(ALERTS.read_text())["groups"]},
+    }
+    head = "# Written by `python -m askfleet.reference` from deploy/observability/rules.yml. Do not edit.\n"
+    return head + yaml.safe_dump(rule, sort_keys=False, width=110)
+
+
 if __name__ == "__main__":
     PAGE.write_text(page())
     SECURITY_PAGE.write_text(security_page())
     SERVER_CONFIGURATION.write_text(server_configuration())
-    print(f"{PAGE.name} {SECURITY_PAGE.name} {SERVER_CONFIGURATION.name}")
+    NATS_CHART.write_text(nats_chart())
+    PROMETHEUS_RULE.write_text(prometheus_rule())
+    written = (PAGE, SECURITY_PAGE, SERVER_CONFIGURATION, NATS_CHART, PROMETHEUS_RULE)
+    print(" ".join(str(path.relative_to(ROOT)) for path in written))

@@ -77,20 +77,18 @@ def accounts(keys: PublicKeys) -> Block:
     tenants = sorted(keys.tenants)
     fleet: Block = {
         "jetstream": "enabled",
-        "users": [
-            _user(fleet_role(role), key) for role, found in sorted(keys.roles.items()) for key in found
-        ],
+        "users": [user(fleet_role(role), key) for role, found in sorted(keys.roles.items()) for key in found],
         "exports": [export for tenant in tenants for export in _exports(tenant)],
     }
     return {SYSTEM: {}, FLEET: fleet, **{account(tenant): _tenant(tenant, keys) for tenant in tenants}}
 
 
 def _tenant(tenant: str, keys: PublicKeys) -> Block:
-    users = [_user(publisher(tenant), key) for key in keys.tenants[tenant]]
+    users = [user(publisher(tenant), key) for key in keys.tenants[tenant]]
     return {"users": users, "imports": _imports(tenant)}
 
 
-def _user(role: Role, key: str) -> Block:
+def user(role: Role, key: str) -> Block:
     return {
         "nkey": key,
         "permissions": {
@@ -122,6 +120,17 @@ def access(keys: PublicKeys) -> Block:
     return {"accounts": accounts(keys), "system_account": SYSTEM}
 
 
+def limits() -> Block:
+    """A document may have 8 MB. A client that does not read is cut off rather than waited for."""
+    return {
+        "max_payload": MAX_PAYLOAD_BYTES,
+        "max_connections": 10_000,
+        "max_pending": 64 * 1024 * 1024,
+        "write_deadline": "10s",
+        "max_control_line": 4096,
+    }
+
+
 def production(keys: PublicKeys, *, tls: Tls | None = None, store: str = STORE) -> str:
     """A whole configuration with a word on each part."""
     parts: Mapping[str, Block] = {
@@ -131,25 +140,17 @@ def production(keys: PublicKeys, *, tls: Tls | None = None, store: str = STORE) 
         },
         "Lengths of queues for autoscalers. It knows no credentials: keep it on loopback, or behind a "
         "network policy.": {"http": "127.0.0.1:8222"},
-        "A document may have 8 MB. A client that does not read is cut off rather than waited for.": {
-            "max_payload": MAX_PAYLOAD_BYTES,
-            "max_connections": 10_000,
-            "max_pending": 64 * 1024 * 1024,
-            "write_deadline": "10s",
-            "max_control_line": 4096,
-        },
+        "A document may have 8 MB. A client that does not read is cut off rather than waited for.": limits(),
         "`sync_interval: always` makes what is acknowledged survive a loss of power, at the price of a disk "
         "write each. With the value here a single server may lose its last two minutes then.": {
             "jetstream": {"store_dir": store, "sync_interval": "2m"}
         },
         "One account for the fleet, one for each tenant, which imports its own doors only.": access(keys),
     }
-    return (
-        HEAD + _names(keys) + "".join(f"\n{_comment(text)}{_lines(block)}" for text, block in parts.items())
-    )
+    return HEAD + _names(keys) + "".join(f"\n{comment(text)}{lines(block)}" for text, block in parts.items())
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
     return textwrap.fill(text, 108, initial_indent="# ", subsequent_indent="# ") + "\n"
 
 
@@ -159,7 +160,7 @@ def _names(keys: PublicKeys) -> str:
     return "".join(f"#   {key} {owner}\n" for owner, found in owners.items() for key in found)
 
 
-def _lines(block: Block) -> str:
+def lines(block: Block) -> str:
     return "".join(f"{name}: {json.dumps(value, indent=2)}\n" for name, value in block.items())
 
 
