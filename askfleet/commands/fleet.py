@@ -1,0 +1,92 @@
+"""`askfleet fleet ...`: several clusters, described by one file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+fleet = typer.Typer(
+    help="Several clusters, described by one file.\n\n    askfleet fleet check\n\n    askfleet fleet render",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+TOPOLOGY = Path("deploy/fleet/topology.yaml")
+STALE = 1
+File = Annotated[Path, typer.Option("--topology", "-f", help="The file that describes the fleet.")]
+
+
+@fleet.command()
+def check(topology: File = TOPOLOGY) -> None:
+    """Read the file and say what is wrong with it, if anything is.
+
+    askfleet fleet check -f deploy/fleet/topology.yaml
+    """
+    from askfleet.fleet.topology import read_topology
+
+    found = read_topology(topology)
+    typer.echo(
+        f"{topology}: {len(found.clusters)} clusters, {len(found.spill)} rules of spill, nothing wrong"
+    )
+
+
+@fleet.command()
+def show(topology: File = TOPOLOGY) -> None:
+    """The fleet as a table: where each role runs, how far it scales, who helps.
+
+    askfleet fleet show
+    """
+    from askfleet.fleet.tables import show_topology
+    from askfleet.fleet.topology import read_topology
+
+    show_topology(read_topology(topology), Console())
+
+
+@fleet.command()
+def render(
+    topology: File = TOPOLOGY,
+    out: Annotated[Path | None, typer.Option(help="Folder; default: `rendered` beside the file.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 if the folder is not up to date.")
+    ] = False,
+) -> None:
+    """Write the manifests and NATS configurations of every cluster.
+
+    askfleet fleet render --check
+    """
+    from askfleet.fleet.rendering import render, stale, write
+    from askfleet.fleet.topology import read_topology
+
+    target = out or topology.parent / "rendered"
+    files = render(read_topology(topology), folder=topology.parent, out=target)
+    changed = stale(files, target)
+    for path in changed:
+        typer.echo(f"{'stale' if check else 'wrote'} {target / path}")
+    if not check:
+        write(files, target)
+    elif changed:
+        raise typer.Exit(STALE)
+    if not changed:
+        typer.echo(f"{target}: up to date, {len(files)} files")
+
+
+@fleet.command()
+def diff(
+    before: Annotated[Path, typer.Argument(help="The topology as it was.")],
+    after: Annotated[Path, typer.Argument(help="The topology as it will be.")],
+) -> None:
+    """Say what a change of the topology does: to clusters, limits, spill, and which files.
+
+    git show HEAD:deploy/fleet/topology.yaml > before.yaml
+
+    askfleet fleet diff before.yaml deploy/fleet/topology.yaml
+    """
+    from askfleet.fleet.difference import files_changed, said
+    from askfleet.fleet.topology import read_topology
+
+    old, new = read_topology(before), read_topology(after)
+    for line in said(old, new):
+        typer.echo(line)
+    for line in files_changed(old, new, folder=after.parent):
+        typer.echo(line)

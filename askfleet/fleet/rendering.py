@@ -1,0 +1,75 @@
+"""From a topology to files: the same topology gives the same bytes."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from askfleet.fleet.argo import application_set
+from askfleet.fleet.karmada import override_policies, propagation_policies, templates
+from askfleet.fleet.kustomize import overlay
+from askfleet.fleet.nats import server_configuration
+from askfleet.fleet.nova import schedule_policies
+from askfleet.fleet.objects import Object, written
+from askfleet.fleet.ocm import namespace_work, placements
+from askfleet.fleet.topology import Topology
+from contracts.errors import Misconfigured
+
+Files = Mapping[str, str]
+"""Text by path below the folder of what is rendered."""
+
+
+def render(topology: Topology, *, folder: Path, out: Path) -> Files:
+    """All files. `folder`: of the topology's file; `out`: where they will lie, for paths between them.
+
+    Raises:
+        Misconfigured: a file of public keys can't be read.
+    """
+    manifests = (folder / topology.manifests).resolve()
+    files: dict[str, str] = {"argocd/applicationset.yaml": written([application_set(topology)])}
+    for name in topology.clusters:
+        below = out.resolve() / "clusters" / name
+        found = overlay(topology, name, manifests=os.path.relpath(manifests, below))
+        files[f"clusters/{name}/kustomization.yaml"] = written([found])
+        files[f"nats/{name}.conf"] = server_configuration(topology, name, folder=folder)
+    above = os.path.relpath(manifests, out.resolve() / "karmada")
+    return files | _written(
+        {
+            "karmada/kustomization.yaml": [templates(topology, manifests=above)],
+            "karmada/propagation.yaml": propagation_policies(topology),
+            "karmada/overrides.yaml": override_policies(topology),
+            "nova/policies.yaml": schedule_policies(topology),
+            "ocm/namespace.yaml": [namespace_work(topology)],
+            "ocm/placements.yaml": placements(topology),
+        }
+    )
+
+
+def _written(found: Mapping[str, Iterable[Object]]) -> dict[str, str]:
+    return {path: written(objects) for path, objects in found.items()}
+
+
+def standing(out: Path) -> Files:
+    """What lies there now."""
+    return {str(path.relative_to(out)): path.read_text() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def write(files: Files, out: Path) -> None:
+    """Files of clusters that are gone are removed; a folder that holds anything else is refused."""
+    for path in sorted(set(standing(out)) - set(files)):
+        if not path.startswith(("argocd/", "clusters/", "karmada/", "nats/", "nova/", "ocm/")):
+            raise Misconfigured(
+                f"{out / path} was not rendered.", remedy="Name an empty folder, or one that was rendered."
+            )
+        (out / path).unlink()
+    for path, text in files.items():
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (out / path).write_text(text)
+    for folder in sorted((found for found in out.rglob("*") if found.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def stale(files: Files, out: Path) -> tuple[str, ...]:
+    """Paths that differ from what would be rendered, are missing, or are too many."""
+    there = standing(out)
+    return tuple(sorted(path for path in {*files, *there} if files.get(path) != there.get(path)))

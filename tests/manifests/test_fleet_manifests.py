@@ -1,0 +1,179 @@
+"""What a topology renders, held to the schemas of its kinds. Argo CD and Nova have none: structure only."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from fleets import FILE, FOLDER, valid_topologies
+from hypothesis import HealthCheck, given, settings
+
+from askfleet.fleet.karmada import RETAIN
+from askfleet.fleet.kustomize import overlay
+from askfleet.fleet.rendering import render as render_topology
+from askfleet.fleet.topology import SCALED, Topology, read_topology
+from tests.manifests.strict import Manifest, Schemas, named, read, render
+
+RENDERED = FOLDER / "rendered"
+CLUSTERS = tuple(read_topology(FILE).clusters)
+WITH_SCHEMA = (
+    "karmada/propagation.yaml",
+    "karmada/overrides.yaml",
+    "ocm/placements.yaml",
+    "ocm/namespace.yaml",
+)
+
+
+@pytest.fixture(scope="module")
+def topology() -> Topology:
+    return read_topology(FILE)
+
+
+@pytest.fixture(scope="module")
+def overlays(kubectl: Path) -> dict[str, list[Manifest]]:
+    return {name: render(kubectl, RENDERED / "clusters" / name) for name in CLUSTERS}
+
+
+@pytest.mark.parametrize("file", WITH_SCHEMA)
+def test_every_rendered_policy_is_right_by_its_schema(schemas: Schemas, file: str) -> None:
+    objects = read(RENDERED / file)
+    assert objects
+    assert [problem for found in objects for problem in schemas.problems(found)] == []
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS)
+def test_every_object_of_a_cluster_is_right_by_its_schema(
+    schemas: Schemas, overlays: dict[str, list[Manifest]], cluster: str
+) -> None:
+    assert [problem for found in overlays[cluster] for problem in schemas.problems(found)] == []
+
+
+@settings(
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(valid_topologies())
+def test_any_valid_topology_renders_to_objects_that_are_right(schemas: Schemas, found: Topology) -> None:
+    files = render_topology(found, folder=FOLDER, out=RENDERED)
+    for file in WITH_SCHEMA:
+        for manifest in yaml.safe_load_all(files[file]):
+            assert schemas.problems(manifest) == []
+    for name in found.clusters:
+        names = [patch["target"] for patch in overlay(found, name, manifests="x")["patches"]]  # type: ignore[attr-defined]
+        assert names
+
+
+def test_each_cluster_runs_what_it_is_placed_for(
+    overlays: dict[str, list[Manifest]], topology: Topology
+) -> None:
+    for cluster, objects in overlays.items():
+        deployed, scaled = named(objects, "Deployment"), named(objects, "ScaledObject")
+        for role in SCALED:
+            runs = topology.runs(cluster, role)
+            assert (role in deployed) == (role in scaled) == runs, f"{role} in {cluster}"
+        assert ("ops" in deployed) == (cluster == "eu-west")
+
+
+def test_limits_and_gpus_of_the_topology_reach_the_manifests(overlays: dict[str, list[Manifest]]) -> None:
+    scaled = named(overlays["eu-west"], "ScaledObject")["generation-default"]["spec"]
+    assert (scaled["minReplicaCount"], scaled["maxReplicaCount"]) == (2, 24)
+    pod = named(overlays["us-east"], "Deployment")["generation-default"]["spec"]["template"]["spec"]
+    assert pod["nodeSelector"]["nvidia.com/gpu.product"] == "NVIDIA-H100-80GB-HBM3"
+    (worker,) = [found for found in pod["containers"] if found["name"] == "worker"]
+    assert {str(worker["resources"][part]["nvidia.com/gpu"]) for part in ("requests", "limits")} == {"2"}
+
+
+def test_workers_that_help_know_whom_and_have_the_keys(overlays: dict[str, list[Manifest]]) -> None:
+    deployments = named(overlays["us-east"], "Deployment")
+    pod = deployments["generation-default"]["spec"]["template"]["spec"]
+    (worker,) = [found for found in pod["containers"] if found["name"] == "worker"]
+    variables = {one["name"]: one.get("value") for one in worker["env"]}
+    assert variables["AF_NEIGHBOURS"] == "eu-central:2,eu-west:2"
+    assert variables["AF_NEIGHBOUR_KEYS"] in [mount["mountPath"] for mount in worker["volumeMounts"]]
+    assert "nats-neighbours-generation-default" in [
+        volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume
+    ]
+    router = deployments["router"]["spec"]["template"]["spec"]["containers"][0]
+    assert "AF_NEIGHBOURS" not in [one["name"] for one in router["env"]]
+
+
+def test_consumers_are_made_for_several_clusters(overlays: dict[str, list[Manifest]]) -> None:
+    for objects in overlays.values():
+        container = named(objects, "Job")["provision"]["spec"]["template"]["spec"]["containers"][0]
+        assert {"name": "AF_SHARED_QUEUES", "value": "true"} in container["env"]
+
+
+def test_every_object_of_a_cluster_carries_its_name(overlays: dict[str, list[Manifest]]) -> None:
+    for cluster, objects in overlays.items():
+        assert {found["metadata"]["labels"]["askfleet.dev/cluster"] for found in objects} == {cluster}
+
+
+def test_argo_cd_applies_a_folder_that_was_rendered_for_each_cluster(topology: Topology) -> None:
+    (found,) = read(RENDERED / "argocd" / "applicationset.yaml")
+    assert (found["apiVersion"], found["kind"]) == ("argoproj.io/v1alpha1", "ApplicationSet")
+    spec = found["spec"]
+    assert set(spec) <= {
+        "goTemplate",
+        "goTemplateOptions",
+        "generators",
+        "syncPolicy",
+        "template",
+        "strategy",
+    }
+    (generator,) = spec["generators"]
+    (expression,) = generator["clusters"]["selector"]["matchExpressions"]
+    source = spec["template"]["spec"]["source"]
+    assert source["targetRevision"] == topology.revision
+    label = 'index .metadata.labels "askfleet.dev/cluster"'
+    for cluster in expression["values"]:
+        path = source["path"].replace(f"{{{{{label}}}}}", cluster)
+        assert (FOLDER.parents[1] / path / "kustomization.yaml").is_file()
+
+
+def test_karmada_keeps_the_replicas_that_keda_set(kubectl: Path, schemas: Schemas) -> None:
+    objects = render(kubectl, RENDERED / "karmada")
+    assert [problem for found in objects for problem in schemas.problems(found)] == []
+    for deployment in named(objects, "Deployment").values():
+        assert RETAIN.items() <= deployment["metadata"]["labels"].items()
+    for policy in named(objects, "PropagationPolicy").values():
+        assert policy["spec"]["placement"]["replicaScheduling"] == {"replicaSchedulingType": "Duplicated"}
+
+
+def test_karmada_selects_only_what_there_is_and_changes_only_fields_that_are_there(kubectl: Path) -> None:
+    objects = render(kubectl, RENDERED / "karmada")
+    for policy in named(objects, "OverridePolicy").values():
+        (selected,) = policy["spec"]["resourceSelectors"]
+        target = named(objects, selected["kind"])[selected["name"]]
+        for rule in policy["spec"]["overrideRules"]:
+            for change in rule["overriders"]["plaintext"]:
+                _parent(target, change["path"])
+
+
+def _parent(found: Manifest, pointer: str) -> object:
+    """What a JSON patch adds to; raises KeyError or IndexError when it is not there."""
+    *parts, _ = [part.replace("~1", "/") for part in pointer.removeprefix("/").split("/")]
+    at: object = found
+    for part in parts:
+        at = at[int(part)] if isinstance(at, list) else at[part]  # type: ignore[index]
+    return at
+
+
+def test_nova_duplicates_what_each_cluster_scales_by_itself(topology: Topology) -> None:
+    policies = {found["metadata"]["name"]: found for found in read(RENDERED / "nova" / "policies.yaml")}
+    known = {
+        "namespaceSelector",
+        "resourceSelectors",
+        "groupBy",
+        "clusterSelector",
+        "orderedClusterSelector",
+        "spreadConstraints",
+    }
+    for policy in policies.values():
+        assert (policy["apiVersion"], policy["kind"]) == ("policy.elotl.co/v1alpha1", "SchedulePolicy")
+        assert set(policy["spec"]) <= known
+        assert "percentageSplit" not in policy["spec"].get("spreadConstraints", {})
+    spread = policies["harbour-generation-default"]["spec"]["spreadConstraints"]
+    assert spread["spreadMode"] == "Duplicate"
+    assert [one["topologyValue"] for one in spread["overrides"]] == list(topology.clusters)
+    ordered = policies["harbour-ops"]["spec"]["orderedClusterSelector"]["matchExpressions"]
+    assert ordered[0]["values"] == ["eu-west", "us-east"]

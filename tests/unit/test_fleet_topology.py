@@ -1,0 +1,188 @@
+"""The file that describes a fleet: what is refused and how it is said, and what a change means."""
+
+from pathlib import Path
+
+import pytest
+from fleets import FILE, FOLDER, cluster, topology, valid_topologies
+from hypothesis import HealthCheck, given, settings
+from typer.testing import CliRunner
+
+from askfleet.fleet.difference import files_changed, said
+from askfleet.fleet.rendering import render, stale, write
+from askfleet.fleet.topology import Topology, TopologyError, read_topology
+from askfleet.main import application
+from bus.keys import PublicKeys
+from bus.sites import Help, Place, Site, configuration
+from contracts.errors import Misconfigured
+
+TEN_LINES = """
+  eu-north:
+    region: eu-north-1
+    nats: nats.eu-north.example.org
+    overlay: overlays/aws-karpenter
+    data: eu
+    gpus: {l40s: 16}
+    roles:
+      generation-default: {most: 16}
+"""
+SPILL = "  - {cluster: eu-north, to: [eu-west, eu-central]}\n"
+
+
+def with_eu_north(text: str) -> str:
+    head, tail = text.split("\n# Roles without a rule")
+    return f"{head.rstrip()}{TEN_LINES}\n# Roles without a rule{tail}{SPILL}"
+
+
+def test_what_lies_beside_the_topology_is_what_it_renders() -> None:
+    files = render(read_topology(FILE), folder=FOLDER, out=FOLDER / "rendered")
+    assert stale(files, FOLDER / "rendered") == (), "run `askfleet fleet render`"
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(valid_topologies())
+def test_a_topology_renders_to_the_same_bytes_each_time(found: Topology) -> None:
+    again = Topology.model_validate(found.model_dump())
+    out = FOLDER / "rendered"
+    assert render(found, folder=FOLDER, out=out) == render(again, folder=FOLDER, out=out)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "value"),
+    [
+        ({"clusters": {}}, "clusters", "{}"),
+        ({"revison": "v1"}, "revison", "'v1'"),
+        ({"clusters": {"North": cluster("north")}}, "clusters.North.[key]", "'North'"),
+        (
+            {"clusters": {"north": cluster("north", gpus={"a100": 4})}, "spill": []},
+            "clusters.north.gpus",
+            "'a100'",
+        ),
+        (
+            {"clusters": {"north": cluster("north"), "south": cluster("north")}},
+            "clusters.south.nats",
+            "'nats.north.example.org'",
+        ),
+        ({"roles": {"router": {"least": 9, "most": 2}}}, "clusters.north.roles.router.least", "9"),
+        ({"roles": {"bridge": {"most": 2}}}, "clusters.north.roles.bridge", "'bridge'"),
+        (
+            {"gpus": {"l40s": {"product": "X"}}, "roles": {"generation-default": {"most": 4, "gpu": "l40s"}}},
+            "clusters.north.gpus.l40s",
+            "0",
+        ),
+        ({"placement": [{"roles": ["ops"], "clusters": ["nort"]}]}, "placement.0.clusters", "'nort'"),
+        ({"spill": [{"cluster": "north", "to": ["north"]}]}, "spill.0.to", "'north'"),
+        ({"spill": [{"cluster": "north", "to": ["west"]}]}, "spill.0.to", "'west'"),
+        (
+            {"spill": [{"cluster": "north", "to": ["south"], "roles": ["ingest"]}]},
+            "spill.0.roles",
+            "'ingest'",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_place_and_value(
+    changes: dict[str, object], path: str, value: str
+) -> None:
+    with pytest.raises(TopologyError) as caught:
+        topology(**changes)
+    assert caught.value.path == path
+    assert value in caught.value.detail
+    assert caught.value.remedy
+
+
+def test_a_neighbour_with_other_data_may_generate_but_not_search() -> None:
+    clusters = {"north": cluster("north", data="a"), "south": cluster("south", data="b")}
+    topology(clusters=clusters)
+    with pytest.raises(TopologyError, match="has the data 'b'"):
+        topology(clusters=clusters, spill=[{"cluster": "north", "to": ["south"], "roles": ["retrieval"]}])
+
+
+def test_a_cluster_where_questions_would_not_end_is_refused() -> None:
+    only_north = [{"roles": ["generation-default"], "clusters": ["north"]}]
+    topology(placement=only_north, spill=[{"cluster": "south", "to": ["north"]}])
+    with pytest.raises(TopologyError, match="would not end"):
+        topology(placement=only_north, spill=[])
+
+
+def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "topology.yaml"
+    file.write_text("clusters: [")
+    with pytest.raises(TopologyError, match="is not YAML"):
+        read_topology(file)
+    with pytest.raises(TopologyError, match="can't be read"):
+        read_topology(tmp_path / "none.yaml")
+
+
+def test_a_cluster_is_added_by_ten_lines(tmp_path: Path) -> None:
+    lines = [*TEN_LINES.strip().splitlines(), *SPILL.strip().splitlines()]
+    assert len(lines) <= 10
+    text = with_eu_north(FILE.read_text())
+    file = tmp_path / "topology.yaml"
+    file.write_text(text)
+    old, new = read_topology(FILE), read_topology(file)
+    words = "\n".join(said(old, new))
+    assert "cluster eu-north joins in eu-north-1, 16 l40s, data eu" in words
+    assert (
+        "generation-default of eu-north: what its workers leave waiting goes to eu-west, then eu-central"
+        in words
+    )
+    changed = files_changed(old, new, folder=FOLDER)
+    assert "file clusters/eu-north/kustomization.yaml: new" in changed
+    assert "file nats/eu-west.conf: changed; reload the NATS servers there" in changed
+    assert not [line for line in changed if "us-east" in line], "a cluster that has nothing to do with it"
+
+
+def test_a_change_of_limits_is_said_in_numbers() -> None:
+    old = topology(roles={"router": {"least": 1, "most": 4}})
+    new = topology(roles={"router": {"least": 1, "most": 8}})
+    assert said(old, new) == (
+        "router in north: 1 to 4 replicas -> 1 to 8 replicas",
+        "router in south: 1 to 4 replicas -> 1 to 8 replicas",
+    )
+    assert said(old, old) == ("nothing changes",)
+
+
+def test_a_cluster_that_leaves_is_said_and_its_files_go(tmp_path: Path) -> None:
+    both, one = topology(), topology(clusters={"north": cluster("north")}, spill=[])
+    assert any(line.startswith("cluster south leaves") for line in said(both, one))
+    for found in (both, one):
+        write(render(found, folder=FOLDER, out=tmp_path), tmp_path)
+    assert sorted(path.name for path in (tmp_path / "clusters").iterdir()) == ["north"]
+
+
+def test_a_folder_with_other_files_is_not_cleared(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(Misconfigured, match=r"notes\.txt was not rendered"):
+        write(render(topology(), folder=FOLDER, out=tmp_path), tmp_path)
+
+
+def test_render_with_check_writes_nothing_and_fails_when_something_is_stale(tmp_path: Path) -> None:
+    app = application("fleet")
+    rendered = ["fleet", "render", "-f", str(FILE), "--out", str(tmp_path / "out")]
+    stale_run = CliRunner().invoke(app, [*rendered, "--check"])
+    assert stale_run.exit_code == 1
+    assert not (tmp_path / "out").exists()
+    assert CliRunner().invoke(app, rendered).exit_code == 0
+    assert CliRunner().invoke(app, [*rendered, "--check"]).exit_code == 0
+
+
+def test_keys_and_seeds_of_links_are_named_and_never_written() -> None:
+    text = (FOLDER / "rendered" / "nats" / "eu-west.conf").read_text()
+    assert '"nkey": $LINK_TO_US_EAST' in text
+    assert '"nkey": $GUEST_GENERATION_AT_US_EAST' in text
+    assert '"nkey": $LINK_FROM_EU_CENTRAL' in text
+
+
+def test_a_link_lets_in_what_helping_workers_need_and_no_more() -> None:
+    site = Site("north", PublicKeys(), helped_by={"south": ("generation",)})
+    text = configuration(site, Place("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "/tmp/none"))
+    assert "$JS.north.API.CONSUMER.MSG.NEXT.GENERATE.*" in text
+    assert "$JS.north.API.CONSUMER.MSG.NEXT.ROUTE" not in text
+    assert "STREAM.DELETE" not in text
+
+
+def test_a_worker_asks_a_neighbour_as_it_asks_at_home() -> None:
+    help_south = Help("south", ("nats-leaf://127.0.0.1:4",), ("generation",))
+    text = configuration(
+        Site("north", PublicKeys(), (help_south,)), Place("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "/x")
+    )
+    assert '"$JS.API.>": "$JS.south.API.>"' in text
