@@ -21,6 +21,7 @@ COMMANDS = (
     "feedback",
     "mcp",
     "load",
+    "fleet",
     "eval",
 )
 """Each is the function, or the group of commands, of that name in `askfleet.commands.<name>`."""
