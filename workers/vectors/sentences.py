@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from workers.catalogue.words import root
-from workers.vectors.schema import STOP_WORDS
+from workers.vectors.stop_words import STOP_WORDS
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|[\u3002\uff01\uff1f]|\n+")
 _WORD = re.compile(r"\w+")
