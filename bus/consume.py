@@ -31,12 +31,18 @@ CHECK_S = 0.5
 RETRY_PAUSE_S = 0.25
 
 
+def nothing_beside(own: int) -> int:
+    return 0
+
+
 @dataclass(frozen=True)
 class Source:
     """Which consumers are pulled, and how many of their messages are worked on at once.
 
     `bulk_share`: of the slots, what bulk work may take while no fresh work waits. Fresh work that comes then
     has to share the worker with it: little where work is computing, more where slots are what is scarce.
+    `priority`: of workers of several clusters, those with a lower one are served first. `beside`: slots that
+    other loops of this process hold, asked with how many this one holds.
     """
 
     stream: str
@@ -44,6 +50,8 @@ class Source:
     concurrency: int
     bulk: str = ""
     bulk_share: float = 0.0625
+    priority: int = 0
+    beside: Callable[[int], int] = nothing_beside
 
     @classmethod
     def of(
@@ -134,7 +142,12 @@ class PullLoop:
 
     def _lane(self, durable: str) -> OpenPull:
         return OpenPull(
-            self._bus, self._source.stream, durable, on_message=self._receive, on_end=self._on_end
+            self._bus,
+            self._source.stream,
+            durable,
+            priority=self._source.priority,
+            on_message=self._receive,
+            on_end=self._on_end,
         )
 
     async def _pull_forever(self) -> None:
@@ -152,6 +165,7 @@ class PullLoop:
         for lane in self._lanes:
             await lane.renew_if_lost()
         free = self._source.concurrency - len(self._running) - sum(lane.outstanding for lane in self._lanes)
+        free -= self._source.beside(len(self._running))
         if self._bulk is None:
             if free > 0 and self._fresh.outstanding == 0:
                 await self._fresh.ask(free, expires_s=PULL_EXPIRES_S)

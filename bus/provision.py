@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 from nats.js import JetStreamContext
@@ -76,8 +77,22 @@ def stream_config(stream: topology.Stream, replicas: int) -> StreamConfig:
     )
 
 
-def consumer_config(consumer: topology.Consumer, settings: BusSettings) -> ConsumerConfig:
-    return ConsumerConfig(
+@dataclass
+class PullConfig(ConsumerConfig):
+    """With the fields that the client library does not know (NATS ADR-42)."""
+
+    priority_groups: list[str] | None = None
+    priority_policy: str | None = None
+
+
+def consumer_config(consumer: topology.Consumer, settings: BusSettings) -> PullConfig:
+    """With shared queues a pull without a group is refused; our own workers always name it.
+
+    `prioritized` rather than `overflow`: docs/adr/0010-leaf-nodes-and-guests.md.
+    """
+    return PullConfig(
+        priority_groups=[topology.GROUP] if settings.shared_queues else None,
+        priority_policy="prioritized" if settings.shared_queues else None,
         durable_name=consumer.durable,
         filter_subject=consumer.filter_subject,
         ack_policy=AckPolicy.EXPLICIT,

@@ -9,6 +9,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from bus.connection import Bus
+from bus.topology import GROUP
 
 log = structlog.get_logger(__name__)
 
@@ -19,6 +20,9 @@ NANOSECONDS = 1_000_000_000
 
 class OpenPull:
     """Asks a consumer for messages, one request at a time.
+
+    Args:
+        priority: 0 to 9: where several clusters pull, lower ones are served first.
 
     Attributes:
         outstanding: how many messages may still come of the open request.
@@ -33,11 +37,13 @@ class OpenPull:
         stream: str,
         durable: str,
         *,
+        priority: int = 0,
         on_message: Callable[["OpenPull", Msg], object],
         on_end: Callable[[str], object],
     ) -> None:
         self._bus = bus
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
+        self._group: dict[str, str | int] = {"group": GROUP} | ({"priority": priority} if priority else {})
         self._on_message = on_message
         self._on_end = on_end
         self._subscription: Subscription | None = None
@@ -46,6 +52,7 @@ class OpenPull:
         self._reconnects = 0
         self._silent_after = 0.0
         self._silence_s = 0.0
+        self._last_status = ""
         self.asked_at = 0.0
         self.outstanding = 0
         self.waiting = 0
@@ -69,7 +76,7 @@ class OpenPull:
         beats = expires_s > 2 * IDLE_HEARTBEAT_S
         self._silence_s = 2 * IDLE_HEARTBEAT_S if beats else expires_s + SILENCE_S
         self._hear()
-        body: dict[str, int | bool] = {"batch": batch}
+        body: dict[str, int | bool | str] = {"batch": batch, **self._group}
         if expires_s > 0:
             body["expires"] = int(expires_s * NANOSECONDS)
         else:
@@ -113,8 +120,9 @@ class OpenPull:
         status = (message.headers or {}).get("Status", "")
         if status == "100" or not message.subject.endswith(f".{self._request}"):
             return
-        if status not in ("404", "408"):
+        if status not in ("404", "408", self._last_status):
             log.info("pull request ended", action="pull_ended", status=status, headers=message.headers)
+        self._last_status = status
         self.outstanding = 0
         self.waiting = 0
         self.found_nothing = True

@@ -42,3 +42,7 @@ class BusSettings(BaseSettings):
     heartbeat_cap_s: float = Field(
         default=900.0, gt=0, description="longest time one message may be worked on"
     )
+    shared_queues: bool = Field(
+        default=False,
+        description="for `bus.provision`: workers of neighbouring clusters may take what ours leave waiting",
+    )

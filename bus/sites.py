@@ -18,8 +18,6 @@ from bus.permissions import API, FLEET, SYSTEM, Role, fleet_role
 from bus.server import Block, Tls, accounts, comment, lines, user
 from bus.topology import MAX_PAYLOAD_BYTES
 
-GROUP = "fleet"
-"""Of the consumers that several clusters pull from; workers always name it, others ignore it."""
 _VARIABLE = re.compile(r'"(\$[A-Z][A-Z0-9_]*)"')
 HEAD = """\
 # Written by `askfleet fleet render` from the topology of the fleet. Do not edit: change that, render again,

@@ -12,6 +12,10 @@ ANSWER_AGE_S = 15 * 60.0
 """How long an answer is kept, and so how long a question asked again finds the one before."""
 
 
+GROUP = "fleet"
+"""Of consumers that workers of several clusters pull from. Workers always name it; others ignore it."""
+
+
 @dataclass(frozen=True)
 class Consumer:
     """A durable pull consumer with explicit acks."""

@@ -11,7 +11,7 @@ import structlog
 from bus.answer_log import AnswerWriter, DeltaWriter, LogState
 from bus.cancellation import Cancellations, watch_cancellations
 from bus.connection import Bus
-from bus.consume import Source
+from bus.consume import PullLoop, Source
 from bus.delivery import Delivery, Work
 from bus.envelope import now_ms
 from bus.stage import run_stage
@@ -24,6 +24,7 @@ from workers.engines.measured import MeasuredEngine
 from workers.generation.answering import write_answer
 from workers.generation.settings import GenerationSettings
 from workers.shell.http import Ready
+from workers.shell.neighbours import serve_stage
 from workers.shell.process import Open
 from workers.tracing.content import Content
 from workers.tracing.ports import traced_engine
@@ -53,12 +54,15 @@ def make(settings: GenerationSettings) -> Open:
             consumers=generation_consumers(settings.model),
             bulk_share=settings.bulk_share,
         )
-        async with watch_cancellations(bus) as cancellations:
-            work = _work(Parts(bus, engine, settings, cancellations))
-            async with run_stage(
-                bus, source, GenerateJob, work, drain_grace_s=settings.drain_grace_s
-            ) as loop:
-                yield lambda: {"pulling": loop.alive}
+        @asynccontextmanager
+        async def serve(at: Bus, of: Source) -> AsyncIterator[PullLoop]:
+            async with watch_cancellations(at) as cancellations:
+                work = _work(Parts(at, engine, settings, cancellations))
+                async with run_stage(at, of, GenerateJob, work, drain_grace_s=settings.drain_grace_s) as loop:
+                    yield loop
+
+        async with serve_stage(bus, source, serve, settings=settings) as loop:
+            yield lambda: {"pulling": loop.alive}
         await engine.close()
 
     return open_generation

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from bus.connection import Bus
-from bus.consume import Source
+from bus.consume import PullLoop, Source
 from bus.delivery import Delivery, Work
 from bus.evidence import give_up_evidence, join_evidence, standing_evidence
 from bus.stage import run_stage
@@ -15,6 +15,7 @@ from workers.embedding import Embedder, EmbedderSettings, open_embedder
 from workers.retrieval.search import retrieve
 from workers.retrieval.settings import RetrievalSettings
 from workers.shell.http import Ready
+from workers.shell.neighbours import serve_stage
 from workers.shell.process import Open
 from workers.shell.waiting import once_there
 from workers.tracing.ports import traced_embedder, traced_store
@@ -28,14 +29,14 @@ def make(settings: RetrievalSettings) -> Open:
         store = open_store(VectorSettings(), dimension=embedder.dimension)
         await once_there(store.ensure_collection)
         source = Source.of(RETRIEVE, settings.concurrency, bulk_share=settings.bulk_share)
-        async with run_stage(
-            bus,
-            source,
-            EvidenceJob,
-            _work(bus, traced_embedder(embedder, bus.spans), traced_store(store, bus.spans)),
-            drain_grace_s=settings.drain_grace_s,
-            give_up=give_up_evidence(bus, Evidence),
-        ) as loop:
+        traced = traced_embedder(embedder, bus.spans), traced_store(store, bus.spans)
+
+        def serve(at: Bus, of: Source) -> AbstractAsyncContextManager[PullLoop]:
+            give_up = give_up_evidence(at, Evidence)
+            grace_s = settings.drain_grace_s
+            return run_stage(at, of, EvidenceJob, _work(at, *traced), drain_grace_s=grace_s, give_up=give_up)
+
+        async with serve_stage(bus, source, serve, settings=settings) as loop:
             yield lambda: {"pulling": loop.alive}
         await store.close()
         await embedder.close()

@@ -10,7 +10,7 @@ import structlog
 from bus import subjects
 from bus.answer_log import AnswerWriter, LogState
 from bus.connection import Bus
-from bus.consume import Source
+from bus.consume import PullLoop, Source
 from bus.delivery import Delivery, Work
 from bus.envelope import message_id
 from bus.fairness import Backlogs
@@ -30,6 +30,7 @@ from workers.router.features import words
 from workers.router.handler import handle
 from workers.router.settings import RouterSettings
 from workers.shell.http import Ready
+from workers.shell.neighbours import serve_stage
 from workers.shell.process import Open
 from workers.shell.tenants import Tenants
 from workers.vectors import VectorSettings, open_store
@@ -56,16 +57,22 @@ def make(settings: RouterSettings) -> Open:
         watching = await bus.nc.subscribe(subjects.OUTCOME, cb=catalogues.note_outcome)
         # One tenant alone has nobody to be fair to.
         several = len(tenants.tenants) > 1
-        backlogs = Backlogs(bus, limit=settings.fair_backlog if several else 0)
         background = [
             asyncio.create_task(catalogues.refresh_forever()),
             asyncio.create_task(_follow_models(bus, current, settings)),
         ]
-        if several:
-            background.append(asyncio.create_task(backlogs.refresh_forever()))
+
+        @asynccontextmanager
+        async def serve(at: Bus, of: Source) -> AsyncIterator[PullLoop]:
+            backlogs = Backlogs(at, limit=settings.fair_backlog if several else 0)
+            if several:
+                background.append(asyncio.create_task(backlogs.refresh_forever()))
+            work = admit(at, backlogs, _work(at, current, catalogues, tenants))
+            async with run_stage(at, of, Query, work, drain_grace_s=settings.drain_grace_s) as loop:
+                yield loop
+
         source = Source.of(ROUTE, settings.concurrency, bulk_share=settings.bulk_share)
-        work = admit(bus, backlogs, _work(bus, current, catalogues, tenants))
-        async with run_stage(bus, source, Query, work, drain_grace_s=settings.drain_grace_s) as loop:
+        async with serve_stage(bus, source, serve, settings=settings) as loop:
             yield lambda: {"pulling": loop.alive, "refreshing": not any(task.done() for task in background)}
         await watching.unsubscribe()
         for task in background:

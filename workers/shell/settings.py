@@ -19,6 +19,18 @@ class WorkerSettings(BusSettings):
     http_port: int = Field(
         default=0, ge=0, le=65535, description="port of /healthz and /readyz; 0: a free one"
     )
+    neighbours: str = Field(
+        default="",
+        pattern=r"^$|^[a-z][-a-z0-9]*:[1-9](,[a-z][-a-z0-9]*:[1-9])*$",
+        description="clusters that this worker helps when it has slots free: `<cluster>:<place>`, "
+        "comma-separated; the place is ours among the helpers of that cluster",
+    )
+    neighbour_keys: Path | None = Field(
+        default=None, description="folder with a seed for each of the neighbours, `<cluster>.nk`"
+    )
+    neighbour_share: float = Field(
+        default=0.5, gt=0, le=1, description="of the slots, what neighbours' work may take at most"
+    )
     drain_grace_s: float = Field(default=20.0, ge=0, description="after SIGTERM, time for work in hand")
     tenants_file: Path | None = Field(default=None, description="YAML of tenants, keys (SHA-256), databases")
     trace_endpoint: str = Field(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bus.cancellation import Cancellations, watch_cancellations
 from bus.connection import Bus
-from bus.consume import Source
+from bus.consume import PullLoop, Source
 from bus.delivery import Delivery, Work
 from bus.evidence import give_up_evidence, join_evidence, standing_evidence
 from bus.stage import run_stage
@@ -16,6 +16,7 @@ from bus.topology import SQL
 from contracts import EvidenceJob, Rows
 from contracts.errors import SchemaChanged
 from workers.shell.http import Ready
+from workers.shell.neighbours import serve_stage
 from workers.shell.process import Open
 from workers.shell.tenants import Tenants
 from workers.sql.completion import Completion, open_completion
@@ -50,17 +51,23 @@ def make(settings: SqlSettings) -> Open:
         refreshing = asyncio.create_task(databases.refresh_forever())
         limits = Limits(settings.row_limit, settings.sql_engine_candidates)
         source = Source.of(SQL, settings.concurrency, bulk_share=settings.bulk_share)
-        async with (
-            watch_cancellations(bus) as cancellations,
-            run_stage(
-                bus,
-                source,
-                EvidenceJob,
-                _work(Parts(bus, databases, cancellations, completion, limits)),
-                drain_grace_s=settings.drain_grace_s,
-                give_up=give_up_evidence(bus, Rows),
-            ) as loop,
-        ):
+
+        @asynccontextmanager
+        async def serve(at: Bus, of: Source) -> AsyncIterator[PullLoop]:
+            async with (
+                watch_cancellations(at) as cancellations,
+                run_stage(
+                    at,
+                    of,
+                    EvidenceJob,
+                    _work(Parts(at, databases, cancellations, completion, limits)),
+                    drain_grace_s=settings.drain_grace_s,
+                    give_up=give_up_evidence(at, Rows),
+                ) as loop,
+            ):
+                yield loop
+
+        async with serve_stage(bus, source, serve, settings=settings) as loop:
             yield lambda: {"pulling": loop.alive, "refreshing": not refreshing.done()}
         refreshing.cancel()
         await asyncio.gather(refreshing, return_exceptions=True)
