@@ -22,6 +22,7 @@ COMMANDS = (
     "mcp",
     "load",
     "fleet",
+    "tune",
     "eval",
 )
 """Each is the function, or the group of commands, of that name in `askfleet.commands.<name>`."""
