@@ -104,13 +104,19 @@ vllm: $(VLLM)  ## install vLLM for CPUs (3.3 GB) in an environment of its own
 
 phoenix: $(PHOENIX)  ## install Phoenix (625 MB) for `askfleet up --phoenix`
 
+# What vLLM's image brings is named, so that nothing of it is installed twice; only the rest is hashed.
+GPU_IMAGE := --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
+  --custom-compile-command 'make lock' --no-emit-index-url
 lock: | $(VENV)/bin/uv  ## resolve requirements/*.in again into pinned, hashed files
 	cd requirements && for name in uv runtime dev phoenix clients ray; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make lock' --no-emit-index-url $$name.in -o $$name.txt || exit 1; done; \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make lock' --no-emit-index-url --override vllm-overrides.txt \
-	    $(patsubst %,--no-emit-package %,torch torchaudio torchvision torchcodec) vllm.in -o vllm.txt
+	    $(patsubst %,--no-emit-package %,torch torchaudio torchvision torchcodec) vllm.in -o vllm.txt && \
+	  ../$(BIN)/uv pip compile $(GPU_IMAGE) --no-annotate generation-gpu-base.in -o generation-gpu-base.txt && \
+	  ../$(BIN)/uv pip compile $(GPU_IMAGE) --generate-hashes generation-gpu.in -o generation-gpu.txt \
+	    $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' generation-gpu-base.txt)
 
 clean:  ## remove the environment and the local state
 	rm -rf $(VENV) $(PHOENIX_VENV) $(CLIENTS_VENV) $(VLLM_VENV) .askfleet
