@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,9 +21,9 @@ from datetime import datetime
 from pathlib import Path
 
 import uvloop
-from rich.console import Console
+import yaml
 
-from askfleet import load
+from askfleet.child import tail
 from askfleet.local_scaling import ScalingReport
 from askfleet.logs import configure_logs
 from askfleet.scaling.record import Question, Timeline, read_timeline, write_timeline
@@ -121,11 +122,11 @@ class SpikeResult:
     judged: Recording
 
 
-def run_spike(spike: Spike, folder: Path, *, console: Console, back_within_s: float = 60.0) -> SpikeResult:
+def run_spike(spike: Spike, folder: Path, *, back_within_s: float = 60.0) -> SpikeResult:
     """On a stack of its own in `folder`; returns when no replica is left.
 
     Raises:
-        DependencyUnavailable: the stack did not come back to nothing in time.
+        DependencyUnavailable: the load run failed, or the stack did not come back to nothing in time.
     """
     record, journal = folder / "scaling.jsonl", folder / "journal"
     journal.mkdir(parents=True)
@@ -138,22 +139,27 @@ def run_spike(spike: Spike, folder: Path, *, console: Console, back_within_s: fl
         made = corpus.make(50)
         with _loop() as runner:
             runner.run(corpus.ingest(made, stack.operator, tenant=TENANT))
-        state = StateFolder(stack.folder)
-        target = load.Target(state, journal=journal)
-        plan = load.Plan(
-            spike.scenario(tuple(made.questions)), target, folder / "load.json", "python -m askfleet.spike"
-        )
-        load.run(plan, console)
-        _until_nothing_runs(state, back_within_s)
+        judged = _load(spike.scenario(tuple(made.questions)), stack, folder)
+        _until_nothing_runs(StateFolder(stack.folder), back_within_s)
         with _loop() as runner:
             arrivals = runner.run(_arrivals(stack))
     timeline = read_timeline(record)
     questions = _questions(timeline, arrivals, EngineJournal(journal))
-    whole = Timeline(
-        timeline.run.model_copy(update={"concurrency": spike.concurrency}), [*timeline.lines[1:], *questions]
-    )
-    write_timeline(record, whole.lines)
-    return SpikeResult(whole, read_recording(plan.record))
+    run = timeline.run.model_copy(update={"concurrency": spike.concurrency})
+    return SpikeResult(Timeline(run, [*timeline.lines[1:], *questions]), judged)
+
+
+def _load(scenario: Scenario, stack: LocalStack, folder: Path) -> Recording:
+    """By `askfleet load run` in a process of its own. Raises DependencyUnavailable when it can't judge."""
+    file, record, log = folder / "scenario.yaml", folder / "load.json", folder / "load.log"
+    file.write_text(yaml.safe_dump(scenario.model_dump(mode="json")))
+    command = [sys.executable, "-m", "askfleet.main", "load", "run", str(file), "--json", str(record)]
+    command += ["--journal", str(folder / "journal"), "--state-dir", str(stack.folder)]
+    with log.open("wb") as output:
+        subprocess.run(command, stdout=output, stderr=output, check=False)
+    if not record.exists():
+        raise DependencyUnavailable(f"The load run left no record:\n{tail(log)}")
+    return read_recording(record)
 
 
 def _loop() -> asyncio.Runner:
@@ -229,7 +235,7 @@ def main(arguments: list[str]) -> int:
             timeline = read_timeline(given.record)
         else:
             with tempfile.TemporaryDirectory(prefix="askfleet-spike-", ignore_cleanup_errors=True) as folder:
-                result = run_spike(Spike(), Path(folder), console=Console(stderr=True))
+                result = run_spike(Spike(), Path(folder))
             timeline = result.timeline
             write_timeline(given.record, timeline.lines)
             print(json.dumps(figures(result), indent=2))
