@@ -8,7 +8,7 @@ from functools import cached_property
 from askfleet.answer_judge import CitedSentence, cited_sentences, contains, recall, supported
 from evals.answering import Answered
 from evals.phoenix import Case
-from workers.router.measures import wilson
+from workers.proportions import wilson
 
 _REFUSED_KINDS = ("foreign", "perturbed", "unanswerable")
 _SHOWN_CHARS = 300

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from evals.corpora import Labelled
 from evals.phoenix import Case
-from workers.router.measures import wilson
+from workers.proportions import wilson
 from workers.vectors.ranking import RELEVANT, Candidate, ranked
 
 FAR = 5

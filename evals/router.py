@@ -29,11 +29,11 @@ from evals.phoenix import Case, upload
 from workers.catalogue.introspection import introspect
 from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.vocabulary import Vocabulary
+from workers.proportions import wilson
 from workers.router import training
 from workers.router.decision import Decision, Router
 from workers.router.evidence import Catalogue
 from workers.router.features import words
-from workers.router.measures import wilson
 from workers.router.patterns import Note
 from workers.router.synth import Example
 from workers.router.training import Connected

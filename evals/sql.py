@@ -28,7 +28,7 @@ from evals.phoenix import Case, upload
 from workers.catalogue.introspection import introspect
 from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.model import SemanticModel
-from workers.router.measures import wilson
+from workers.proportions import wilson
 from workers.sql.agent import answer
 from workers.sql.candidates import Engine
 from workers.sql.completion import open_completion

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from askfleet.tuning.results import Figures
-from workers.router.measures import wilson
+from workers.proportions import wilson
 
 NOISE = 0.05
 """Times and rates that are nearer than this share are taken as equal: two runs of one point differ by it."""

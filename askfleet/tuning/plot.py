@@ -14,7 +14,7 @@ from askfleet.tuning.report import Sheet
 from askfleet.tuning.results import Figures
 from loadgen.pages.drawing import PNG_PER_INCH, STYLE
 from loadgen.pages.palette import LIGHT, SERIES
-from workers.router.measures import wilson
+from workers.proportions import wilson
 
 _SIZE_INCH = (9.0, 4.4)
 _LOGARITHMIC_FROM = 8.0

@@ -7,6 +7,7 @@ from contracts.query import Query, Route
 from workers.catalogue.linking import SchemaIndex
 from workers.catalogue.model import Column, Entity, SemanticModel
 from workers.catalogue.vocabulary import Vocabulary
+from workers.proportions import wilson
 from workers.router import artefact, training
 from workers.router.artefact import ArtefactRefused
 from workers.router.calibration import Calibration
@@ -15,7 +16,6 @@ from workers.router.evidence import Catalogue
 from workers.router.features import words
 from workers.router.forest import Forest
 from workers.router.handler import handle
-from workers.router.measures import wilson
 from workers.router.model import CLASSES, RouterModel
 from workers.router.patterns import Note
 from workers.router.settings import RouterSettings

@@ -1,6 +1,5 @@
 """How good predictions are, on examples that the model has not seen."""
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.query import Route
+from workers.proportions import wilson
 from workers.router.decision import choose
 from workers.router.model import CLASSES
 
@@ -62,17 +62,6 @@ def measure(
         calibration_error=_calibration_error(shares.max(axis=1), hits),
         by_source={source: sum(found) / len(found) for source, found in by_source.items()},
     )
-
-
-def wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Bounds of a share at 95 %."""
-    if not total:
-        return 0.0, 1.0
-    share = hits / total
-    middle = share + z * z / (2 * total)
-    reach = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    scale = 1 + z * z / total
-    return (middle - reach) / scale, (middle + reach) / scale
 
 
 def _calibration_error(stated: Floats, hits: npt.NDArray[np.bool_]) -> float:

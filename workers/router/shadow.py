@@ -4,7 +4,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 from contracts.query import Route
-from workers.router.measures import wilson
+from workers.proportions import wilson
 
 KEPT = 200
 """Differences that are remembered with their question; older ones are only counted."""
