@@ -1,14 +1,20 @@
 """Rendering and strict validation of manifests, without a cluster."""
 
 import os
+import shutil
+import subprocess
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from bus.keys import KeyFolder
+from bus.permissions import FLEET_ROLES
+from bus.server import Tls
+from bus.testing import NatsServer
 from tests.components import missing
 from tests.manifests.strict import Manifest, Schemas, render
 
@@ -78,3 +84,34 @@ def rendered(kubectl: Path) -> Render:
         return made[folder]
 
     return objects
+
+
+def run_script(command: list[str], folder: Path, environment: dict[str, str]) -> str:
+    """Its output; fails with its words."""
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keys, certificates and a tenants file, as who deploys makes them."""
+    if shutil.which("openssl") is None:
+        missing("openssl is not installed")
+    made = tmp_path_factory.mktemp("deployment")
+    KeyFolder(made / "keys").ensure((role.name for role in FLEET_ROLES), ("acme",))
+    (made / "tenants.yaml").write_text("tenants: {acme: {keys: []}}\n")
+    run_script([str(ROOT / "deploy" / "keda" / "certificates.sh"), "tls"], made, {})
+    return made
+
+
+@pytest.fixture
+def tls_server(deployment: Path, tmp_path: Path) -> Iterator[NatsServer]:
+    """NATS with the keys and certificates of the deployment."""
+    tls = Tls(*(str(deployment / "tls" / name) for name in ("ca.crt", "server.crt", "server.key")))
+    keys = KeyFolder(deployment / "keys").ensure((role.name for role in FLEET_ROLES), ())
+    server = NatsServer(tmp_path / "nats", permissions=keys, tls=tls).start()
+    yield server
+    server.stop()

@@ -2,9 +2,6 @@
 
 import base64
 import os
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +9,9 @@ import yaml
 
 from bus.connection import connect
 from bus.keys import KeyFolder
-from bus.permissions import FLEET_ROLES
-from bus.server import Tls
 from bus.testing import NatsServer
 from contracts.errors import Misconfigured
-from tests.components import missing
-from tests.manifests.conftest import Render
+from tests.manifests.conftest import Render, run_script
 from tests.manifests.strict import Manifest, Schemas
 from tests.manifests.workloads import BASE, KEDA, SECRET, workloads
 
@@ -30,39 +24,12 @@ GIVEN = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With keys, certificates and a tenants file."""
-    if shutil.which("openssl") is None:
-        missing("openssl is not installed")
-    made = tmp_path_factory.mktemp("deployment")
-    KeyFolder(made / "keys").ensure((role.name for role in FLEET_ROLES), ("acme",))
-    (made / "tenants.yaml").write_text("tenants: {acme: {keys: []}}\n")
-    _run([str(KEDA / "certificates.sh"), "tls"], made, {})
-    return made
-
-
-def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def secrets(folder: Path, kubectl: Path) -> list[Manifest]:
+def secrets(deployment: Path, kubectl: Path) -> list[Manifest]:
     path = f"{kubectl.parent}:{os.environ['PATH']}"
-    printed = _run([str(KEDA / "secrets.sh"), "keys", "tls", "tenants.yaml"], folder, {**GIVEN, "PATH": path})
+    printed = run_script(
+        [str(KEDA / "secrets.sh"), "keys", "tls", "tenants.yaml"], deployment, {**GIVEN, "PATH": path}
+    )
     return [found for found in yaml.safe_load_all(printed) if found]
-
-
-@pytest.fixture
-def nats_server(folder: Path, tmp_path: Path) -> Iterator[NatsServer]:
-    tls = Tls(*(str(folder / "tls" / name) for name in ("ca.crt", "server.crt", "server.key")))
-    keys = KeyFolder(folder / "keys").ensure((role.name for role in FLEET_ROLES), ())
-    server = NatsServer(tmp_path / "nats", permissions=keys, tls=tls).start()
-    yield server
-    server.stop()
 
 
 def test_every_secret_is_valid(secrets: list[Manifest], schemas: Schemas) -> None:
@@ -114,12 +81,12 @@ def test_a_value_arrives_as_it_was_given(secrets: list[Manifest]) -> None:
 
 
 async def test_a_worker_reaches_nats_with_these_certificates_by_the_name_in_its_configuration(
-    folder: Path, nats_server: NatsServer, rendered: Render
+    deployment: Path, tls_server: NatsServer, rendered: Render
 ) -> None:
     url = workloads(rendered(BASE))["router"].environment["AF_NATS_URL"]
     host = url.partition("://")[2].partition(":")[0]
-    tls = folder / "tls"
-    settings = KeyFolder(folder / "keys").settings(nats_server.url.replace("nats://", "tls://"), "router")
+    tls = deployment / "tls"
+    settings = KeyFolder(deployment / "keys").settings(tls_server.url.replace("nats://", "tls://"), "router")
     settings = settings.model_copy(
         update={
             "nats_tls_ca": tls / "ca.crt",
@@ -137,8 +104,8 @@ async def test_a_worker_reaches_nats_with_these_certificates_by_the_name_in_its_
             pass
 
 
-def test_certificates_that_are_there_are_kept(folder: Path) -> None:
-    before = {path.name: path.read_bytes() for path in (folder / "tls").glob("*.crt")}
-    _run([str(KEDA / "certificates.sh"), "tls"], folder, {})
-    assert {path.name: path.read_bytes() for path in (folder / "tls").glob("*.crt")} == before
+def test_certificates_that_are_there_are_kept(deployment: Path) -> None:
+    before = {path.name: path.read_bytes() for path in (deployment / "tls").glob("*.crt")}
+    run_script([str(KEDA / "certificates.sh"), "tls"], deployment, {})
+    assert {path.name: path.read_bytes() for path in (deployment / "tls").glob("*.crt")} == before
     assert set(before) == {"ca.crt", "server.crt", "client.crt"}
