@@ -12,7 +12,7 @@ from rich.table import Table
 
 from askfleet.screen import screen
 from askfleet.state import DEFAULT_STATE_DIR
-from askfleet.tuning.choice import Limits, Prefer
+from askfleet.tuning.preference import Limits, Prefer
 from contracts.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def tune(
         float, typer.Option(min=1, help="Time limit of one point, its start included.")
     ] = 600.0,
     python: Annotated[
-        str, typer.Option(help="Interpreter that runs the points, as one that has vLLM.")
+        str,
+        typer.Option(help="Interpreter that runs the points, as one that has vLLM.", show_default="this one"),
     ] = sys.executable,
     out: Annotated[
         Path, typer.Option(help="Folder of results.jsonl, table.md, plot.png and the points' logs.")

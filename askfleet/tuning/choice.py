@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
+from askfleet.tuning.preference import Limits, Prefer
 from askfleet.tuning.results import Figures
 from workers.proportions import wilson
 
@@ -12,12 +12,6 @@ NOISE = 0.05
 """Times and rates that are nearer than this share are taken as equal: two runs of one point differ by it."""
 # Keeps the steps of figures below 1 positive: 1.05 to the power of -1,000 is less than any figure.
 _STEPS_UP = 1_000
-
-
-class Prefer(StrEnum):
-    LATENCY = "latency"
-    THROUGHPUT = "throughput"
-    QUALITY = "quality"
 
 
 @dataclass(frozen=True)
@@ -63,21 +57,6 @@ _ORDER = {
 class Candidate:
     label: str
     figures: Figures
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a point must keep; None: no limit. `first_ms` holds for 95 % of the answers.
-
-    Without `min_quality` a point must not be surely worse than the best: its quality lies within the 95 %
-    interval of the best one's, which so few questions leave open.
-    """
-
-    min_quality: float | None = None
-    first_ms: float | None = None
-    token_ms: float | None = None
-    min_answers_per_s: float | None = None
-    memory_mib: float | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from askfleet.tuning.choice import MEASURES, Candidate, Limits, Prefer, Recommendation, front, ms, recommend
+from askfleet.tuning.choice import MEASURES, Candidate, Recommendation, front, ms, recommend
+from askfleet.tuning.preference import Limits, Prefer
 from askfleet.tuning.results import Figures, Row
 from askfleet.tuning.sweep import Point
 

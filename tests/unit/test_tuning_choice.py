@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from askfleet.tuning.choice import MEASURES, Candidate, Limits, Prefer, front, recommend
+from askfleet.tuning.choice import MEASURES, Candidate, front, recommend
+from askfleet.tuning.preference import Limits, Prefer
 from askfleet.tuning.results import Figures
 
 
