@@ -17,10 +17,14 @@ from starlette.routing import Route
 
 @dataclass
 class Script:
-    """Answers in order, the last one again and again; `status` other than 200 refuses all."""
+    """Answers in order, the last one again and again.
+
+    `status` other than 200 refuses all; a request that has a field of `unknown` is refused as not valid.
+    """
 
     answers: list[str]
     status: int = 200
+    unknown: tuple[str, ...] = ()
     asked: list[dict[str, object]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     url: str = ""
@@ -35,6 +39,9 @@ class Script:
     async def complete(self, request: Request) -> Response:
         self.asked.append(await request.json())
         self.keys.append(request.headers.get("authorization", ""))
+        strange = [name for name in self.unknown if name in self.asked[-1]]
+        if strange:
+            return JSONResponse({"error": {"message": f"unknown field {strange[0]}"}}, 400)
         if self.status != 200:
             return JSONResponse({"error": {"message": "no"}}, self.status)
         text = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -50,8 +57,10 @@ async def _streamed(text: str) -> AsyncIterator[str]:
 
 
 @contextmanager
-def scripted(*answers: str, status: int = 200, port: int = 0) -> Iterator[Script]:
-    script = Script(list(answers), status)
+def scripted(
+    *answers: str, status: int = 200, port: int = 0, unknown: tuple[str, ...] = ()
+) -> Iterator[Script]:
+    script = Script(list(answers), status, unknown)
     app = Starlette(
         routes=[
             Route("/v1/models", script.models),

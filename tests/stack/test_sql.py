@@ -274,14 +274,12 @@ async def test_the_handler_says_what_it_cannot_answer(database: Database, model:
 
 
 class Scripted:
-    """Completes with what it is given, and keeps the prompts."""
+    """Writes what it is given, and keeps the prompts."""
 
     def __init__(self, *texts: str) -> None:
         self.texts, self.prompts = list(texts), []
 
-    async def complete(
-        self, prompt: str, *, max_tokens: int, grammar: str | None = None, temperature: float = 0.0
-    ) -> str:
+    async def statement(self, prompt: str, *, max_tokens: int, temperature: float = 0.0) -> str:
         self.prompts.append(prompt)
         return self.texts.pop(0) if self.texts else ""
 

@@ -111,12 +111,10 @@ class Obedient:
     """A language model that writes what the question tells it to."""
 
     def __init__(self, statement: str) -> None:
-        self.statement = statement
+        self.obeyed = statement
 
-    async def complete(
-        self, prompt: str, *, max_tokens: int, grammar: str | None = None, temperature: float = 0.0
-    ) -> str:
-        return f"```sql\n{self.statement}\n```"
+    async def statement(self, prompt: str, *, max_tokens: int, temperature: float = 0.0) -> str:
+        return f"```sql\n{self.obeyed}\n```"
 
 
 async def test_a_hostile_question_changes_nothing_even_with_a_language_model_that_obeys(

@@ -142,7 +142,7 @@ async def test_the_key_of_the_generation_workers_goes_to_their_server_only(
     with scripted(IN_OSLO) as shared, shared_engine(shared, monkeypatch):
         completion = await open_completion(SqlSettings(sql_engine="openai"))
         assert completion is not None
-        await completion.complete("x", max_tokens=5)
+        await completion.statement("x", max_tokens=5)
         await completion.close()
     assert (own.keys, shared.keys) == ([""], ["Bearer theirs"])
 

@@ -25,11 +25,10 @@ _START = re.compile(r"\b(?:with\s+\w+\s+as\s*\(|select\b)", re.IGNORECASE)
 
 
 class Engine(Protocol):
-    """Whatever completes a prompt."""
+    """Whatever writes a statement for a prompt."""
 
-    async def complete(
-        self, prompt: str, *, max_tokens: int, grammar: str | None = None, temperature: float = 0.0
-    ) -> str: ...
+    async def statement(self, prompt: str, *, max_tokens: int, temperature: float = 0.0) -> str:
+        """What it writes where a statement is asked for, maybe fenced or with words around it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ async def model_candidate(
         failed: a statement of its and what the database said to it, for one repair.
     """
     prompt = prompt_for(question, index, notes=notes, failed=failed)
-    text = await engine.complete(prompt, max_tokens=_MAX_STATEMENT_TOKENS, temperature=temperature)
+    text = await engine.statement(prompt, max_tokens=_MAX_STATEMENT_TOKENS, temperature=temperature)
     sql = extract_sql(text)
     return Candidate(sql, "model", sure=False) if sql else None
 

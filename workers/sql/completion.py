@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import structlog
 
 from bus.spans import NoSpans, Spans
-from contracts.errors import DependencyUnavailable
-from workers.engines import Engine, EngineSettings, GenerationRequest, Message, open_engine
+from contracts.errors import ContextOverflow, DependencyUnavailable, PermanentError
+from workers.engines import Abilities, Engine, EngineSettings, GenerationRequest, Message, open_engine
 from workers.sql.settings import SqlSettings
+from workers.sql.statement_grammar import STATEMENT_GRAMMAR, STATEMENT_SCHEMA
 from workers.tracing.content import Content
 from workers.tracing.ports import traced_engine
 
@@ -23,6 +26,7 @@ class Completion:
         self._open, self._timeout_s = open_engine, timeout_s
         self._engine: Engine | None = None
         self._opening = asyncio.Lock()
+        self._unbound = False
 
     async def start(self) -> Engine:
         """Raises DependencyUnavailable; Misconfigured: the key is refused, or the model is not served."""
@@ -31,27 +35,61 @@ class Completion:
                 self._engine = await self._open()
             return self._engine
 
-    async def complete(
-        self, prompt: str, *, max_tokens: int, grammar: str | None = None, temperature: float = 0.0
-    ) -> str:
-        """Raises DependencyUnavailable or ContextOverflow as the engine does, and when it takes too long."""
+    async def statement(self, prompt: str, *, max_tokens: int, temperature: float = 0.0) -> str:
+        """One SELECT, as far as the engine can be held to one: by a grammar, a JSON schema or not at all.
+
+        Raises DependencyUnavailable or ContextOverflow as the engine does, and when it takes too long.
+        """
         request = GenerationRequest(
-            messages=(Message("user", prompt),),
-            max_tokens=max_tokens,
-            grammar=grammar,
-            temperature=temperature,
+            (Message("user", prompt),), max_tokens=max_tokens, temperature=temperature
         )
         try:
             async with asyncio.timeout(self._timeout_s):
-                engine = await self.start()
-                async with contextlib.aclosing(engine.stream(request)) as pieces:
-                    return "".join([piece.text async for piece in pieces])
+                return await self._statement(await self.start(), request)
         except TimeoutError as error:
             raise DependencyUnavailable(f"No statement came within {self._timeout_s:g} s.") from error
+
+    async def _statement(self, engine: Engine, request: GenerationRequest) -> str:
+        bound = request if self._unbound else _bound(engine.abilities, request)
+        if bound is request:
+            return await _text_of(engine, request)
+        try:
+            return _unwrapped(await _text_of(engine, bound), bound)
+        except ContextOverflow:
+            raise
+        except PermanentError as error:
+            self._unbound = True
+            log.warning(
+                "the language model for SQL takes no constraint; its statements are free text from now on",
+                action="sql_engine_unbound",
+                error=error.detail,
+            )
+        return await _text_of(engine, request)
 
     async def close(self) -> None:
         if self._engine is not None:
             await self._engine.close()
+
+
+def _bound(abilities: Abilities, request: GenerationRequest) -> GenerationRequest:
+    if abilities.grammar:
+        return replace(request, grammar=STATEMENT_GRAMMAR)
+    return replace(request, json_schema=STATEMENT_SCHEMA) if abilities.json_schema else request
+
+
+def _unwrapped(text: str, request: GenerationRequest) -> str:
+    """The statement in JSON; JSON that was cut off, or none, as it is."""
+    if request.json_schema is None:
+        return text
+    try:
+        return str(json.loads(text)["sql"])
+    except (ValueError, KeyError, TypeError):
+        return text
+
+
+async def _text_of(engine: Engine, request: GenerationRequest) -> str:
+    async with contextlib.aclosing(engine.stream(request)) as pieces:
+        return "".join([piece.text async for piece in pieces])
 
 
 async def open_completion(settings: SqlSettings, spans: Spans | None = None) -> Completion | None:

@@ -22,8 +22,10 @@ class SqlSettings(WorkerSettings):
         default=None, description="YAML that a person edited; what it leaves out is read from the database"
     )
     refresh_s: float = Field(default=300.0, gt=0, description="how often the schema is read again")
-    sql_engine: Literal["none", "openai"] = Field(
-        default="none", description="language model that writes SQL where the planner is not sure"
+    sql_engine: Literal["none", "openai", "llamacpp"] = Field(
+        default="none",
+        description="language model that writes SQL where the planner is not sure; llamacpp: in the worker's "
+        "own process",
     )
     sql_engine_url: str = Field(
         default="",
