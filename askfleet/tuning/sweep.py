@@ -5,10 +5,12 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from functools import cache
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
 
 from contracts.errors import Misconfigured
 from contracts.query import Query
@@ -18,6 +20,8 @@ from workers.shell.settings import WorkerSettings
 
 UNSET = "default"
 """As a value: the setting stays as it is without being named."""
+M = TypeVar("M", bound=BaseModel)
+_PREFIX = EngineSettings.model_config["env_prefix"]
 _PER_QUERY = Query.model_fields
 # Of the worker, queues, addresses and shares, on which no answer depends; only documents are asked.
 _WITHOUT_EFFECT = {*WorkerSettings.model_fields, "engine", "model", "rows_answer", "max_rows_shown"}
@@ -40,6 +44,16 @@ class Load(BaseModel):
 
 
 @dataclass(frozen=True)
+class Setting:
+    """One that can be swept. `path` leads to it from the settings of generation, `variable` is its name
+    in the environment; what belongs to the load alone has neither."""
+
+    field: FieldInfo
+    path: tuple[str, ...] = ()
+    variable: str = ""
+
+
+@dataclass(frozen=True)
 class Point:
     """Settings by name, values as text; `varied` are those that tell it from the other points."""
 
@@ -56,50 +70,51 @@ class Point:
 
     def settings(self) -> GenerationSettings:
         """What the worker would run with; the environment says what no value says. Raises: Misconfigured."""
-        try:
-            engine = EngineSettings.model_validate(self._of(_engine_fields()))
-            own = self._of(_generation_fields())
-            return GenerationSettings.model_validate({**own, "engine": engine})
-        except ValidationError as error:
-            raise _refused(error, self.label) from error
+        tree: dict[str, Any] = {}
+        for (*above, last), value in self._given(of_load=False):
+            branch = tree
+            for step in above:
+                branch = branch.setdefault(step, {})
+            branch[last] = value
+        return _validated(GenerationSettings, tree, self)
 
     def load(self) -> Load:
         """Raises: Misconfigured."""
-        try:
-            return Load.model_validate(self._of(Load.model_fields))
-        except ValidationError as error:
-            raise _refused(error, self.label) from error
+        return _validated(Load, {path[-1]: value for path, value in self._given(of_load=True)}, self)
 
     def effective(self) -> dict[str, Any]:
         """All that differs from the defaults, whoever said it: points with the same are one point."""
         settings = self.settings()
-        own = settings.model_dump(mode="json", exclude_defaults=True, include=set(_generation_fields()))
-        engine = settings.engine.model_dump(mode="json", exclude_defaults=True, include=set(_engine_fields()))
-        return {"generation": own, "engine": engine, "load": self.load().model_dump()}
+        told = settings.model_dump(mode="json")
+        found: dict[str, Any] = {"load": self.load().model_dump()}
+        for name, setting in _sweepable().items():
+            if setting.path and _at(settings, setting.path) != setting.field.get_default(
+                call_default_factory=True
+            ):
+                found[name] = _at(told, setting.path)
+        return found
 
     def environment(self) -> list[str]:
         """The lines with which a worker runs like this; how the questions are asked is not among them."""
-        lines = []
+        known = _sweepable()
+        return [
+            f"{known[name].variable}={value}"
+            for name, value in self.values
+            if known[name].variable and value != UNSET
+        ]
+
+    def _given(self, *, of_load: bool) -> Iterator[tuple[tuple[str, ...], Any]]:
+        known = _sweepable()
         for name, value in self.values:
-            if name not in Load.model_fields and value != UNSET:
-                lines.append(f"{variable(name)}={value}")
-        return lines
-
-    def _of(self, fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
-        given = {name: value for name, value in self.values if name in fields and value != UNSET}
-        return {name: _parsed(value, fields[name]) for name, value in given.items()}
-
-
-def variable(name: str) -> str:
-    """The environment variable of a setting."""
-    return f"AF_ENGINE_{name.upper()}" if name in EngineSettings.model_fields else f"AF_{name.upper()}"
+            setting = known[name]
+            if value != UNSET and bool(setting.path) is not of_load:
+                yield setting.path or (name,), _parsed(value, setting.field)
 
 
 def descriptions() -> Iterator[tuple[str, str]]:
     """Each name that can be swept, and what it means."""
-    for fields in (_engine_fields(), _generation_fields(), Load.model_fields):
-        for name, field in fields.items():
-            yield name, field.description or ""
+    for name, setting in _sweepable().items():
+        yield name, setting.field.description or ""
 
 
 def points_of(vary: Sequence[str], fixed: Sequence[str], *, one_by_one: bool = False) -> list[Point]:
@@ -192,20 +207,47 @@ def _parsed(value: str, field: FieldInfo) -> Any:
         raise Misconfigured(f"{value!r} is not JSON: {error}.") from error
 
 
-def _refused(error: ValidationError, label: str) -> Misconfigured:
-    first = error.errors(include_url=False)[0]
-    name = ".".join(str(part) for part in first["loc"])
-    given = f"{name}={first['input']!r}" if name else label
-    meanings = dict(descriptions())
-    meaning = f"It means: {meanings[name]}." if meanings.get(name) else "Change the combination."
-    return Misconfigured(f"{given}: {first['msg']}.", remedy=meaning)
+def _validated(model: type[M], tree: Mapping[str, Any], point: Point) -> M:
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = tuple(str(step) for step in first["loc"])
+        known = _sweepable().items()
+        named = [(name, setting) for name, setting in known if path in (setting.path, (name,))]
+        if not named:
+            raise Misconfigured(
+                f"{point.label}: {first['msg']}.", remedy="Change the combination."
+            ) from error
+        name, setting = named[0]
+        raise Misconfigured(
+            f"{name}={first['input']!r}: {first['msg']}.", remedy=f"It means: {setting.field.description}."
+        ) from error
 
 
-def _engine_fields() -> dict[str, FieldInfo]:
-    fields = EngineSettings.model_fields
-    return {name: field for name, field in fields.items() if name not in _NOT_OF_A_SWEEP}
+def _at(tree: Any, path: Sequence[str]) -> Any:
+    for step in path:
+        tree = tree[step] if isinstance(tree, dict) else getattr(tree, step)
+    return tree
 
 
-def _generation_fields() -> dict[str, FieldInfo]:
-    fields = GenerationSettings.model_fields
-    return {name: field for name, field in fields.items() if name not in _WITHOUT_EFFECT}
+@cache
+def _sweepable() -> dict[str, Setting]:
+    """By name, which is the variable's without `AF_` or `AF_ENGINE_`."""
+    own = {
+        name: Setting(field, (name,), f"AF_{name.upper()}")
+        for name, field in GenerationSettings.model_fields.items()
+        if name not in _WITHOUT_EFFECT
+    }
+    load = {name: Setting(field) for name, field in Load.model_fields.items()}
+    return {**dict(_of_engine(EngineSettings, ("engine",))), **own, **load}
+
+
+def _of_engine(group: type[BaseSettings], path: tuple[str, ...]) -> Iterator[tuple[str, Setting]]:
+    prefix = group.model_config["env_prefix"]
+    for name, field in group.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseSettings):
+            yield from _of_engine(field.annotation, (*path, name))
+        elif name not in _NOT_OF_A_SWEEP:
+            variable = f"{prefix}{name.upper()}"
+            yield variable.removeprefix(_PREFIX).lower(), Setting(field, (*path, name), variable)
