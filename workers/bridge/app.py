@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi import FastAPI
 
 from bus.connection import Bus
 from bus.readers import tell_of_readers
@@ -19,8 +18,9 @@ from workers.bridge.care import Care
 from workers.bridge.limits import Gate
 from workers.bridge.pressure import Pressure
 from workers.bridge.settings import BridgeSettings
-from workers.shell.http import METRICS_TYPE, Page, Ready, probe, serve
+from workers.shell.http import Page, Ready, serve
 from workers.shell.metrics import open_metrics
+from workers.shell.probes import install_probes
 from workers.shell.process import Open
 from workers.shell.tenants import Tenants
 
@@ -35,17 +35,7 @@ def build_app(door: Door, ready: Ready, metrics: Page) -> Any:
     api.install(app, door)
     openai.install(app, door)
     page_api.install(app, door)
-
-    @app.get("/healthz", include_in_schema=False)
-    @app.get("/readyz", include_in_schema=False)
-    async def probes(request: Request) -> Response:
-        status, body = probe(request.url.path, ready)
-        return Response(body, status, media_type="application/json")
-
-    @app.get("/metrics", include_in_schema=False)
-    async def scraped() -> Response:
-        return Response(metrics(), media_type=METRICS_TYPE)
-
+    install_probes(app, ready, metrics)
     return limit_body(app)
 
 

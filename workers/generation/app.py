@@ -23,6 +23,7 @@ from workers.engines import Engine, open_engine
 from workers.engines.measured import MeasuredEngine
 from workers.generation.answering import write_answer
 from workers.generation.settings import GenerationSettings
+from workers.generation.turns import Turns
 from workers.shell.http import Ready
 from workers.shell.neighbours import serve_stage
 from workers.shell.process import Open
@@ -40,6 +41,7 @@ class Parts:
     engine: Engine
     settings: GenerationSettings
     cancellations: Cancellations
+    turns: Turns
 
 
 def make(settings: GenerationSettings) -> Open:
@@ -54,10 +56,12 @@ def make(settings: GenerationSettings) -> Open:
             consumers=generation_consumers(settings.model),
             bulk_share=settings.bulk_share,
         )
+        turns = Turns()
+
         @asynccontextmanager
         async def serve(at: Bus, of: Source) -> AsyncIterator[PullLoop]:
             async with watch_cancellations(at) as cancellations:
-                work = _work(Parts(at, engine, settings, cancellations))
+                work = _work(Parts(at, engine, settings, cancellations, turns))
                 async with run_stage(at, of, GenerateJob, work, drain_grace_s=settings.drain_grace_s) as loop:
                     yield loop
 
@@ -115,6 +119,7 @@ async def _write(parts: Parts, writer: AnswerWriter, state: LogState, *, remaini
 
 async def _stream(parts: Parts, writer: AnswerWriter, deltas: DeltaWriter, state: LogState) -> None:
     first_text_at = next((event.at for event in state.events if isinstance(event, Delta)), 0)
+    await parts.turns.read(state.events)
     pieces = write_answer(state.events, engine=parts.engine, settings=parts.settings)
     async with contextlib.aclosing(pieces):
         async for piece in pieces:

@@ -16,8 +16,9 @@ from workers.ops.gauges import QueueGauges
 from workers.ops.queues import Queues, watch_queues
 from workers.ops.recent import RecentAnswers
 from workers.ops.settings import OpsSettings
-from workers.shell.http import METRICS_TYPE, Page, Ready, probe, serve
+from workers.shell.http import Page, Ready, serve
 from workers.shell.metrics import open_metrics
+from workers.shell.probes import install_probes
 from workers.shell.process import Open
 
 log = structlog.get_logger(__name__)
@@ -30,15 +31,7 @@ def build_app(desk: Desk, ready: Ready, metrics: Page, queues: Queues) -> Any:
     app.add_exception_handler(AskfleetError, _on_ours)
     api.install(app, desk)
 
-    @app.get("/healthz", include_in_schema=False)
-    @app.get("/readyz", include_in_schema=False)
-    async def probes(request: Request) -> Response:
-        status, body = probe(request.url.path, ready)
-        return Response(body, status, media_type="application/json")
-
-    @app.get("/metrics", include_in_schema=False)
-    async def scraped() -> Response:
-        return Response(metrics(), media_type=METRICS_TYPE)
+    install_probes(app, ready, metrics)
 
     @app.get("/prometheus/targets", include_in_schema=False)
     async def targets() -> Response:
