@@ -4,7 +4,6 @@ Only addresses and mounts are replaced by those of this machine.
 """
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -26,12 +25,12 @@ READY_WITHIN_S = 60.0
 
 
 @pytest.fixture
-def mounts(deployment: Path) -> dict[str, Path]:
-    """What Secrets and volumes put into a pod, by path there."""
-    tls = deployment / "tls"
-    for key in ("crt", "key"):
-        with contextlib.suppress(FileExistsError):
-            (tls / f"tls.{key}").symlink_to(tls / f"client.{key}")
+def mounts(deployment: Path, tmp_path: Path) -> dict[str, Path]:
+    """What Secrets put into a pod, by path there."""
+    made, tls = deployment / "tls", tmp_path / "tls"
+    tls.mkdir()
+    for name, file in (("ca.crt", "ca.crt"), ("tls.crt", "client.crt"), ("tls.key", "client.key")):
+        (tls / name).symlink_to(made / file)
     return {
         "/var/run/askfleet/keys": deployment / "keys",
         "/var/run/askfleet/tls": tls,
