@@ -88,7 +88,7 @@ class PullConfig(ConsumerConfig):
 def consumer_config(consumer: topology.Consumer, settings: BusSettings) -> PullConfig:
     """With shared queues a pull without a group is refused; our own workers always name it.
 
-    `prioritized` rather than `overflow`: docs/adr/0010-leaf-nodes-and-guests.md.
+    `prioritized` rather than `overflow`: docs/adr/0011-leaf-nodes-and-guests.md.
     """
     return PullConfig(
         priority_groups=[topology.GROUP] if settings.shared_queues else None,

@@ -3,7 +3,7 @@
 Each cluster is a JetStream domain of its own: its streams, their leaders and their votes stay within it. A
 worker that helps a neighbour connects to the servers of its own cluster, in an account that is bound to that
 neighbour by a leaf-node connection: there it speaks to the neighbour's streams as the neighbour's own workers
-do. Why not gateways: docs/adr/0010-leaf-nodes-and-guests.md.
+do. Why not gateways: docs/adr/0011-leaf-nodes-and-guests.md.
 
 Seeds and keys of the links are named, not written: `$LINK_...` and `$GUEST_...` are environment variables of
 the server's process.
@@ -21,7 +21,7 @@ from bus.topology import MAX_PAYLOAD_BYTES
 _VARIABLE = re.compile(r'"(\$[A-Z][A-Z0-9_]*)"')
 HEAD = """\
 # Written by `askfleet fleet render` from the topology of the fleet. Do not edit: change that, render again,
-# check it with `nats-server -t -c`, reload the server. docs/fleet.md explains it.
+# check it with `nats-server -t -c`, restart the servers one by one. docs/fleet.md explains it.
 """
 
 

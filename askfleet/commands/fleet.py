@@ -90,3 +90,19 @@ def diff(
         typer.echo(line)
     for line in files_changed(old, new, folder=after.parent):
         typer.echo(line)
+
+
+@fleet.command()
+def keys(
+    folder: Annotated[Path, typer.Argument(help="Where seeds lie, or will lie; nobody else may read them.")],
+    topology: File = TOPOLOGY,
+) -> None:
+    """Make the keys of the links between clusters that are missing; those that are there stay.
+
+    askfleet fleet keys ./keys
+    """
+    from askfleet.fleet.keys import make_link_keys
+    from askfleet.fleet.topology import read_topology
+
+    for path in make_link_keys(read_topology(topology), folder):
+        typer.echo(f"{path}: the variables of that cluster's NATS servers, to be kept as a Secret")

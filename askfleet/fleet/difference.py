@@ -41,7 +41,7 @@ def _changed(name: str, old: Cluster, new: Cluster) -> Iterator[str]:
         "overlay": "its manifests are built on another folder",
         "data": "neighbours with the same data may do its retrieval and SQL",
         "gpus": "what its roles may grow to is checked against it",
-        "keys": "its NATS servers let in other keys after a reload",
+        "keys": "its NATS servers let in other keys once they are restarted",
     }
     for field, word in words.items():
         before, after = getattr(old, field), getattr(new, field)
@@ -121,4 +121,4 @@ def files_changed(old: Topology, new: Topology, *, folder: Path) -> tuple[str, .
 
 
 def _then(path: str) -> str:
-    return "; reload the NATS servers there" if path.startswith("nats/") else ""
+    return "; restart the NATS servers there, one by one" if path.startswith("nats/") else ""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from fleets import FILE, FOLDER, cluster, topology, valid_topologies
 from hypothesis import HealthCheck, given, settings
 from typer.testing import CliRunner
@@ -38,7 +39,7 @@ def test_what_lies_beside_the_topology_is_what_it_renders() -> None:
     assert stale(files, FOLDER / "rendered") == (), "run `askfleet fleet render`"
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(valid_topologies())
 def test_a_topology_renders_to_the_same_bytes_each_time(found: Topology) -> None:
     again = Topology.model_validate(found.model_dump())
@@ -127,7 +128,7 @@ def test_a_cluster_is_added_by_ten_lines(tmp_path: Path) -> None:
     )
     changed = files_changed(old, new, folder=FOLDER)
     assert "file clusters/eu-north/kustomization.yaml: new" in changed
-    assert "file nats/eu-west.conf: changed; reload the NATS servers there" in changed
+    assert "file nats/eu-west.conf: changed; restart the NATS servers there, one by one" in changed
     assert not [line for line in changed if "us-east" in line], "a cluster that has nothing to do with it"
 
 
@@ -186,3 +187,10 @@ def test_a_worker_asks_a_neighbour_as_it_asks_at_home() -> None:
         Site("north", PublicKeys(), (help_south,)), Place("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "/x")
     )
     assert '"$JS.API.>": "$JS.south.API.>"' in text
+
+
+def test_the_topology_shipped_is_what_the_documentation_shows() -> None:
+    page = (FOLDER.parents[1] / "docs" / "fleet.md").read_text()
+    assert TEN_LINES.strip("\n") in page
+    assert SPILL.strip("\n") in page
+    assert yaml.safe_load(FILE.read_text())["name"] in page
