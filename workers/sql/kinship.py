@@ -63,12 +63,15 @@ class Reference:
         return self.entity.name.replace("_", " ")
 
 
+Condition = Callable[[Reference, Plan], exp.Expr | None]
+
+
 @dataclass(frozen=True)
 class Clause:
     """The question without its clause, and what the clause says of the rows."""
 
     rest: str
-    condition: Callable[[Reference, Plan], exp.Expr | None]
+    condition: Condition
     sure: bool = True
 
 
@@ -129,36 +132,42 @@ def _clauses(text: str, of: Reference) -> Iterator[Clause]:
     )
     for found in _found(text, comparing):
         yield _compared(text, found)
+    for pattern, condition, sure in _forms(of):
+        for _ in _found(text, pattern):
+            yield Clause(_without(text, pattern), condition, sure)
+    yield from _named(text, of)
+
+
+def _forms(of: Reference) -> Iterator[tuple[str, Condition, bool]]:
+    """How it is said that a row refers to another or is referred to, what it means, and whether for sure."""
     lacking = (
         rf"(?:{_WHO} )?(?:(?:do|does|did) not have|(?:don't|doesn't) have|ha(?:ve|s|ving) no|without|with no)"
         rf" (?:a |an |any )?{of.noun}$"
     )
-    for _ in _found(text, lacking):
-        yield Clause(_without(text, lacking), lambda of, _plan: _is_null(of))
+    yield lacking, _refers_to_none, True
     unrelated = (
         rf"(?:{_WHO} )?(?:(?:are|is|were|was|have|has|had) (?:not|never)(?: been)?|never)"
         rf" {of.verb} by {_OTHERS}$"
         rf"|(?:{_WHO} )?(?:reports? to (?:nobody|no one)|(?:do|does) not report to {_OTHERS})$"
     )
-    for _ in _found(text, unrelated):
-        yield Clause(_without(text, unrelated), lambda of, _plan: _is_null(of))
+    yield unrelated, _refers_to_none, True
     childless = (
         rf"{_WHO} (?:(?:do|does|did) not|don't|doesn't|didn't|never|ha(?:ve|s) (?:not|never))"
         rf" {of.verb} {_OTHERS}$"
         rf"|{_WHO} (?:are|is) not (?:the |a |an )?{of.noun}(?: of {_OTHERS})?$"
     )
-    for _ in _found(text, childless):
-        yield Clause(_without(text, childless), lambda of, _plan: exp.Not(this=_refers(of)))
+    yield childless, lambda of, _plan: exp.Not(this=_refers(of)), True
     related = (
         rf"(?:{_WHO} )?(?:ha(?:ve|s) )?{of.verb} (?!(?:nobody|no one)){_OTHERS}$"
         rf"|{_WHO} (?:are|is) (?:also )?(?:the |a |an )?{of.noun}(?: of {_OTHERS})?$"
     )
-    for _ in _found(text, related):
-        yield Clause(_without(text, related), lambda of, _plan: _refers(of), sure=False)
+    yield related, lambda of, _plan: _refers(of), False
     having = rf"(?:{_WHO} )?(?:have|has|with|having) (?:a |an |any ){of.noun}$"
-    for _ in _found(text, having):
-        yield Clause(_without(text, having), lambda of, _plan: exp.Not(this=_is_null(of)))
-    yield from _named(text, of)
+    yield having, lambda of, _plan: exp.Not(this=_is_null(of)), True
+
+
+def _refers_to_none(of: Reference, _plan: Plan) -> exp.Expr:
+    return _is_null(of)
 
 
 def _named(text: str, of: Reference) -> Iterator[Clause]:
