@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,22 +64,37 @@ def _local(settings: RaySettings) -> Iterator[None]:
 
     with tempfile.TemporaryDirectory(prefix="askfleet-ray-", ignore_cleanup_errors=True) as folder:
         try:
-            ray.init(
-                "local",
-                num_cpus=settings.cpus,
-                num_gpus=0,
-                object_store_memory=settings.object_store_mb * _MEGABYTE,
-                include_dashboard=False,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                _temp_dir=folder,
-            )
+            with _hushed():
+                ray.init(
+                    "local",
+                    num_cpus=settings.cpus,
+                    num_gpus=0,
+                    object_store_memory=settings.object_store_mb * _MEGABYTE,
+                    include_dashboard=False,
+                    logging_level=logging.ERROR,
+                    log_to_driver=False,
+                    _temp_dir=folder,
+                )
         except (RuntimeError, ValueError, OSError) as error:
             remedy = (
                 "Look for memory, disk and processes that are left; AF_RAY_OBJECT_STORE_MB can be smaller."
             )
             raise DependencyUnavailable(f"Ray does not start: {_first_line(error)}", remedy=remedy) from error
         yield
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Ray's core says on the process' own stderr which log level it was given; nothing stops it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _first_line(error: Exception) -> str:

@@ -61,7 +61,8 @@ def outcomes(
 
 
 def _configure(data: object) -> None:
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # What it logs of an error that an actor raised is a traceback; the error is raised to us as well.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     context = data.DataContext.get_current()  # type: ignore[attr-defined]
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -75,10 +76,15 @@ def _blocks(files: int, embedders: int) -> int:
 
 
 def _ours(error: BaseException) -> AskfleetError:
-    """The error of ours that an actor raised; Ray wraps it, more than once."""
+    """The error of ours that an actor raised.
+
+    Ray wraps it, more than once, and in a class that is also a subclass of ours but has lost the remedy.
+    """
+    from ray.exceptions import RayError
+
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, AskfleetError):
+        if isinstance(found, AskfleetError) and not isinstance(found, RayError):
             return found
         found = getattr(found, "cause", None) or found.__cause__
     lines = str(error).strip().splitlines() or [type(error).__name__]
