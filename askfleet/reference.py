@@ -17,6 +17,7 @@ from workers.bridge.settings import BridgeSettings
 from workers.costs.settings import CostSettings
 from workers.embedding import EmbedderSettings
 from workers.engines import EngineSettings
+from workers.engines.vllm_settings import VllmSettings
 from workers.generation.settings import GenerationSettings
 from workers.ingest.settings import IngestSettings
 from workers.ops.settings import OpsSettings
@@ -70,6 +71,7 @@ SECTIONS = (
     Section("SQL", SqlSettings, WorkerSettings),
     Section("Generation", GenerationSettings, WorkerSettings),
     Section("Engine of the generation workers", EngineSettings),
+    Section("vLLM inside the generation worker", VllmSettings),
     Section("Embedder of retrieval and ingest", EmbedderSettings),
     Section("Vector store of retrieval, ingest and router", VectorSettings),
     Section("Bulk ingestion on Ray", RaySettings),

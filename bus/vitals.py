@@ -86,7 +86,22 @@ class TurnedAway:
     code: str
 
 
-Event = Settled | Ended | Written | Generated | TurnedAway
+@dataclass(frozen=True)
+class Started:
+    """One phase of the start of this process and its engine took so long."""
+
+    phase: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What this process can't work without is gone for good; the process ends, so that a new one starts."""
+
+    reason: str
+
+
+Event = Settled | Ended | Written | Generated | TurnedAway | Started | Broken
 
 Observer = Callable[[Event], None]
 """Told of each event as it happens, in the loop: it must be quick and not raise."""

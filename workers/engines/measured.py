@@ -5,10 +5,25 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from bus.vitals import Generated, Vitals
+import structlog
+
+from bus.vitals import Broken, Generated, Started, Vitals
 from contracts import Usage
 from workers.engines.port import Engine, GenerationRequest, Piece
+from workers.engines.startup import EngineNews, Phase
 from workers.engines.wrapping import EngineAround
+
+log = structlog.get_logger(__name__)
+
+
+def engine_news(vitals: Vitals) -> EngineNews:
+    """What an engine tells of itself goes to the metrics, the log and the life of the process."""
+
+    def phase(name: Phase, seconds: float) -> None:
+        log.info("a phase of the start", action="start_phase", phase=name, seconds=round(seconds, 3))
+        vitals.tell(Started(name, seconds))
+
+    return EngineNews(phase=phase, died=lambda reason: vitals.tell(Broken(reason)))
 
 
 @dataclass

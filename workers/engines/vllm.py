@@ -1,0 +1,236 @@
+"""vLLM inside the worker: its `AsyncLLM`, with the engine core in processes of its own.
+
+No thread stands between a token and the answer log: vLLM's output task fills a queue of each request in our
+event loop, and `stream` reads it there. Only the prompt of a request is made in a thread.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from contracts import Usage
+from contracts.errors import ContextOverflow, DependencyUnavailable, Misconfigured, PermanentError
+from workers.engines.port import Abilities, GenerationRequest, Message, Piece
+from workers.engines.schemas import parsed
+from workers.engines.startup import EngineNews, Phase
+from workers.engines.vllm_headroom import Headroom
+from workers.engines.vllm_load import LoadObserver
+from workers.engines.vllm_options import VllmModel, engine_args, sampling_params
+from workers.engines.vllm_prompt import Prompt, Prompts
+from workers.engines.vllm_settings import VllmSettings
+from workers.engines.vllm_steps import Step, beyond
+from workers.engines.vocabulary import Vocabulary
+
+log = structlog.get_logger(__name__)
+
+_LOOK_EVERY_S = 0.25
+_SPARE_TOKENS = 8
+"""What is written again may have some tokens more than the same text has when it is tokenised."""
+
+
+class VllmEngine:
+    """`slots` follows the KV cache: it is less than the limit while running requests fill it."""
+
+    def __init__(self, model: VllmModel, settings: VllmSettings, news: EngineNews | None = None) -> None:
+        self.name = model.name or Path(model.model).name
+        self.context_tokens = model.context_tokens or 0
+        self.abilities = Abilities(grammar=True, json_schema=True, adapters=tuple(model.adapters))
+        self.headroom = Headroom(model.max_requests, 0)
+        self._model = model
+        self._settings = settings
+        self._news = news or EngineNews()
+        self._llm: Any = None
+        self._prompts: Prompts | None = None
+        self._vocabulary = Vocabulary(None)
+        self._watch: asyncio.Task[None] | None = None
+        self._in_flight = 0
+
+    @property
+    def slots(self) -> int:
+        return 0 if self._llm is not None and self._llm.errored else self.headroom.window
+
+    async def start(self) -> None:
+        """Raises: Misconfigured: vLLM is not installed, or can't load the model as the settings say."""
+        self._llm = await asyncio.to_thread(self._open)
+        config = self._llm.vllm_config
+        self.context_tokens = config.model_config.max_model_len
+        cache = config.cache_config
+        self.headroom.kv_tokens = cache.num_gpu_blocks * cache.block_size
+        tokenizer = self._llm.get_tokenizer()
+        self._prompts = Prompts(tokenizer, self._model.chat_template)
+        self._vocabulary = Vocabulary(tokenizer.backend_tokenizer)
+        await self._tell_phases()
+        with self._news.timed("warm-up"):
+            await self._warm_up()
+        self.headroom.expect(self.context_tokens // 2)
+        self._watch = asyncio.create_task(self._look_after(), name="engine core")
+
+    def _open(self) -> Any:
+        args = engine_args(self._model, self._settings)
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        try:
+            return AsyncLLM.from_engine_args(args, stat_loggers=[LoadObserver(self.headroom)])
+        except (ValueError, OSError, RuntimeError) as error:
+            raise Misconfigured(
+                f"vLLM can't start with the model {self._model.model!r}: {error}",
+                remedy="Its own lines above say why; check AF_ENGINE_MODEL_PATH and AF_ENGINE_VLLM_*.",
+            ) from error
+
+    async def _tell_phases(self) -> None:
+        """Of several workers of vLLM the slowest counts."""
+        phases: tuple[Phase, ...] = ("weights", "compile", "graphs")
+        told = await self._llm.collective_rpc("askfleet_phases")
+        for phase in phases:
+            self._news.phase(phase, max((times.get(phase, 0.0) for times in told), default=0.0))
+
+    async def _warm_up(self) -> None:
+        """A few tokens by the way that each request takes, so that the first answer does not pay for it."""
+        request = GenerationRequest((Message("user", "Say hello."),), max_tokens=4)
+        async with aclosing(self.stream(request)) as pieces:
+            async for _ in pieces:
+                pass
+
+    async def _look_after(self) -> None:
+        while not self._llm.errored:  # noqa: ASYNC110 (vLLM sets it from a thread and tells nobody)
+            await asyncio.sleep(_LOOK_EVERY_S)
+        log.error("the engine core of vLLM is dead; the worker ends", action="engine_dead")
+        self._news.died("The engine core of vLLM is dead.")
+
+    async def close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+        llm, self._llm = self._llm, None
+        if llm is not None:
+            await asyncio.to_thread(llm.shutdown)
+
+    def in_flight(self) -> int:
+        return self._in_flight
+
+    def count_tokens(self, text: str) -> int:
+        return self._vocabulary.count(text)
+
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+        self.abilities.check(request)
+        if request.json_schema is not None:
+            parsed(request.json_schema)
+        self._in_flight += 1
+        try:
+            async with aclosing(self._steps(request)) as steps, aclosing(_pieces(steps)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        finally:
+            self._in_flight -= 1
+
+    async def _steps(self, request: GenerationRequest) -> AsyncGenerator[Step, None]:
+        prompt = await self._prompt(request, repeat=True)
+        if prompt.repeated:
+            goes_on = False
+            budget = request.max_tokens + prompt.repeated_tokens + _SPARE_TOKENS
+            async with (
+                aclosing(self._generated(request, prompt, budget)) as written,
+                aclosing(beyond(written, prompt.repeated, request.max_tokens)) as steps,
+            ):
+                async for step in steps:
+                    goes_on = True
+                    yield step
+            if goes_on:
+                return
+            prompt = await self._prompt(request, repeat=False)
+        async with aclosing(self._generated(request, prompt, request.max_tokens)) as steps:
+            async for step in steps:
+                yield step
+
+    async def _prompt(self, request: GenerationRequest, *, repeat: bool) -> Prompt:
+        """Raises: ContextOverflow."""
+        assert self._prompts is not None, "not started"
+        prompt = await asyncio.to_thread(self._prompts.of, request, repeat=repeat)
+        if len(prompt.ids) >= self.context_tokens:
+            raise ContextOverflow(
+                f"The prompt has {len(prompt.ids)} tokens, the context of {self.name} {self.context_tokens}."
+            )
+        return prompt
+
+    async def _generated(
+        self, request: GenerationRequest, prompt: Prompt, max_tokens: int
+    ) -> AsyncGenerator[Step, None]:
+        from vllm.inputs import tokens_input
+
+        fitting = min(max_tokens, self.context_tokens - len(prompt.ids))
+        number = self.headroom.enter(len(prompt.ids), fitting)
+        seen = 0
+        outputs = self._llm.generate(
+            tokens_input(prompt.ids),
+            sampling_params(request, fitting),
+            f"{request.request_id}-{number}",
+            lora_request=self._adapter(request.adapter),
+        )
+        try:
+            with _told_in_our_words(self._llm):
+                async with aclosing(outputs):
+                    async for output in outputs:
+                        step = _step(output, len(prompt.ids))
+                        self.headroom.advance(number, step.tokens + (0 if seen else len(prompt.ids)))
+                        seen += 1
+                        yield step
+        finally:
+            self.headroom.leave(number)
+
+    def _adapter(self, name: str) -> Any:
+        if not name:
+            return None
+        from vllm.lora.request import LoRARequest
+
+        return LoRARequest(name, 1 + list(self._model.adapters).index(name), self._model.adapters[name])
+
+
+def _step(output: Any, prompt_tokens: int) -> Step:
+    """Of one output of vLLM, which holds what came since the one before."""
+    (made,) = output.outputs
+    reason = made.finish_reason
+    return Step(
+        made.text,
+        len(made.token_ids),
+        None if reason is None else "length" if reason == "length" else "stop",
+        prompt_tokens,
+        output.num_cached_tokens or 0,
+    )
+
+
+@contextmanager
+def _told_in_our_words(llm: Any) -> Iterator[None]:
+    from vllm.exceptions import VLLMClientError
+    from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+    try:
+        yield
+    except VLLMClientError as error:
+        raise PermanentError(f"vLLM refuses the request, maybe for its grammar: {error}.") from error
+    except (EngineDeadError, EngineGenerateError) as error:
+        what = "is dead" if llm.errored else "failed at a request"
+        raise DependencyUnavailable(f"The engine core of vLLM {what}.") from error
+
+
+async def _pieces(steps: AsyncGenerator[Step, None]) -> AsyncGenerator[Piece, None]:
+    """A step without text is told with the next."""
+    written = untold = 0
+    async for step in steps:
+        written, untold = written + step.tokens, untold + step.tokens
+        if step.finish is not None:
+            usage = Usage(
+                prompt_tokens=step.prompt_tokens,
+                completion_tokens=written,
+                cached_prompt_tokens=step.cached_tokens,
+            )
+            yield Piece(step.text, untold, step.finish, usage)
+            return
+        if step.text:
+            yield Piece(step.text, untold)
+            untold = 0
