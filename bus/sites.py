@@ -9,6 +9,7 @@ Seeds and keys of the links are named, not written: `$LINK_...` and `$GUEST_...`
 the server's process.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -97,6 +98,33 @@ def configuration(site: Site, place: Place) -> str:
     return _VARIABLE.sub(r"\1", text)
 
 
+def chart_values(site: Site, *, leaf_port: int) -> Block:
+    """What NATS' Helm chart needs beside the values of a lone cluster (`bus.chart`): a second file of values.
+
+    The variables come from a Secret `nats-links`. The chart leaves strings in `<< >>` without quotes.
+    """
+    files = Tls(
+        "/etc/nats-ca-cert/ca.crt", *(f"/etc/nats-certs/leafnodes/tls.{end}" for end in ("crt", "key"))
+    )
+    remotes = [_remote(found, files) for found in site.helps]
+    values: Block = {
+        "config": {
+            "cluster": {"name": site.name},
+            "jetstream": {"merge": {"domain": site.name}},
+            "leafnodes": {
+                "enabled": True,
+                "port": leaf_port,
+                "tls": {"enabled": True, "secretName": "nats-server-tls", "merge": {"verify": True}},
+                "merge": {"remotes": remotes},
+            },
+            "merge": {"accounts": _accounts(site)},
+        },
+        "container": {"merge": {"envFrom": [{"secretRef": {"name": "nats-links"}}]}},
+    }
+    found: Block = json.loads(_VARIABLE.sub(r'"<< \1 >>"', json.dumps(values)))
+    return found
+
+
 def _parts(site: Site, place: Place) -> Mapping[str, Block]:
     tls: Block = {"tls": place.tls.block()} if place.tls else {}
     parts: dict[str, Block] = {
@@ -119,7 +147,7 @@ def _parts(site: Site, place: Place) -> Mapping[str, Block]:
         "leafnodes": {
             "listen": place.leaves,
             **tls,
-            "remotes": [_remote(found, place) for found in site.helps],
+            "remotes": [_remote(found, place.tls) for found in site.helps],
         }
     }
     parts[
@@ -129,18 +157,14 @@ def _parts(site: Site, place: Place) -> Mapping[str, Block]:
     return parts
 
 
-def _remote(neighbour: Help, place: Place) -> Block:
+def _remote(neighbour: Help, tls: Tls | None) -> Block:
     block: dict[str, object] = {
         "urls": list(neighbour.urls),
         "account": at(neighbour.cluster),
         "nkey": f"${link_seed(neighbour.cluster)}",
     }
-    if place.tls:
-        block["tls"] = {
-            "ca_file": place.tls.ca,
-            "cert_file": place.tls.certificate,
-            "key_file": place.tls.key,
-        }
+    if tls:
+        block["tls"] = {"ca_file": tls.ca, "cert_file": tls.certificate, "key_file": tls.key}
     return block
 
 

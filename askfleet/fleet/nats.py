@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from askfleet.fleet.objects import Object, named
 from askfleet.fleet.topology import Topology
 from bus.keys import PublicKeys
-from bus.server import TLS_FOLDER, Tls, load_keys
-from bus.sites import Help, Place, Site, configuration, in_kubernetes
+from bus.server import TLS_FOLDER, Block, Tls, load_keys
+from bus.sites import Help, Place, Site, chart_values, configuration, in_kubernetes
 
 Urls = Callable[[str], tuple[str, ...]]
 """The leaf-node addresses of a cluster."""
@@ -26,13 +27,33 @@ def site(topology: Topology, cluster: str, *, keys: PublicKeys, urls: Urls) -> S
 
 def server_configuration(topology: Topology, cluster: str, *, folder: Path) -> str:
     """What the cluster's NATS servers run with. `folder`: that of the topology's file."""
+    return configuration(_shipped(topology, cluster, folder), place(topology))
+
+
+def server_values(topology: Topology, cluster: str, *, folder: Path) -> Block:
+    """The same for NATS' Helm chart, beside the values of one cluster."""
+    return chart_values(_shipped(topology, cluster, folder), leaf_port=topology.leaf_port)
+
+
+def _shipped(topology: Topology, cluster: str, folder: Path) -> Site:
     keys = load_keys(folder / (topology.clusters[cluster].keys or topology.keys))
 
     def urls(name: str) -> tuple[str, ...]:
         return (f"tls://{topology.clusters[name].nats}:{topology.leaf_port}",)
 
-    found = site(topology, cluster, keys=keys, urls=urls)
-    return configuration(found, place(topology))
+    return site(topology, cluster, keys=keys, urls=urls)
+
+
+def links_policy(topology: Topology) -> Object:
+    """In every cluster: NATS' servers may reach their neighbours, and be reached by them."""
+    ports = [{"protocol": "TCP", "port": topology.leaf_port}]
+    spec = {
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "nats"}},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{"ports": ports}],
+        "egress": [{"ports": ports}],
+    }
+    return named("networking.k8s.io/v1", "NetworkPolicy", "links", spec, namespace="nats")
 
 
 def place(topology: Topology) -> Place:

@@ -7,7 +7,7 @@ from pathlib import Path
 from askfleet.fleet.argo import application_set
 from askfleet.fleet.karmada import override_policies, propagation_policies, templates
 from askfleet.fleet.kustomize import overlay
-from askfleet.fleet.nats import server_configuration
+from askfleet.fleet.nats import links_policy, server_configuration, server_values
 from askfleet.fleet.nova import schedule_policies
 from askfleet.fleet.objects import Object, written
 from askfleet.fleet.ocm import namespace_work, placements
@@ -31,12 +31,14 @@ def render(topology: Topology, *, folder: Path, out: Path) -> Files:
         found = overlay(topology, name, manifests=os.path.relpath(manifests, below))
         files[f"clusters/{name}/kustomization.yaml"] = written([found])
         files[f"nats/{name}.conf"] = server_configuration(topology, name, folder=folder)
+        files[f"nats/{name}.values.yaml"] = written([server_values(topology, name, folder=folder)])
     above = os.path.relpath(manifests, out.resolve() / "karmada")
     return files | _written(
         {
             "karmada/kustomization.yaml": [templates(topology, manifests=above)],
             "karmada/propagation.yaml": propagation_policies(topology),
             "karmada/overrides.yaml": override_policies(topology),
+            "nats/network.yaml": [links_policy(topology)],
             "nova/policies.yaml": schedule_policies(topology),
             "ocm/namespace.yaml": [namespace_work(topology)],
             "ocm/placements.yaml": placements(topology),

@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 import trustme
 
+from askfleet.fleet.keys import make_link_keys, variables
+from askfleet.fleet.topology import read_topology
 from bus import server
 from bus.connection import connect
 from bus.keys import KeyFolder
-from bus.server import Tls, production
+from bus.server import TLS_FOLDER, Tls, production
 from bus.settings import BusSettings
 from bus.testing import NatsServer, nats_server_binary
 from contracts.errors import Misconfigured
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "nats"
+TOPOLOGY = DEPLOY.parent / "fleet" / "topology.yaml"
 WITHIN_S = 10.0
 
 
@@ -155,6 +158,24 @@ def test_the_server_takes_the_configuration_for_production(
     path = tmp_path / "nats-server.conf"
     path.write_text(production(public, tls=certificates.server, store=str(tmp_path)))
     checked = subprocess.run([nats_server_binary(), "-t", "-c", str(path)], capture_output=True, text=True)
+
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("cluster", read_topology(TOPOLOGY).clusters)
+def test_the_server_takes_the_configuration_of_each_cluster_of_the_fleet(
+    tmp_path: Path, certificates: Certificates, cluster: str
+) -> None:
+    """As it is rendered, but for the folders of certificates and of the store."""
+    topology = read_topology(TOPOLOGY)
+    make_link_keys(topology, tmp_path / "keys")
+    rendered = (TOPOLOGY.parent / "rendered" / "nats" / f"{cluster}.conf").read_text()
+    moved = rendered.replace(TLS_FOLDER, str(Path(certificates.server.ca).parent))
+    path = tmp_path / "nats-server.conf"
+    path.write_text(moved.replace(server.STORE, str(tmp_path / "store")))
+    named = {**variables(topology, tmp_path / "keys", cluster), "POD_NAME": "nats-0"}
+    command = [nats_server_binary(), "-t", "-c", str(path)]
+    checked = subprocess.run(command, env=named, capture_output=True, text=True)
 
     assert checked.returncode == 0, checked.stderr
 

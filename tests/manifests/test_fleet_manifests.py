@@ -18,6 +18,7 @@ CLUSTERS = tuple(read_topology(FILE).clusters)
 WITH_SCHEMA = (
     "karmada/propagation.yaml",
     "karmada/overrides.yaml",
+    "nats/network.yaml",
     "ocm/placements.yaml",
     "ocm/namespace.yaml",
 )

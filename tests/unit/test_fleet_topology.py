@@ -173,6 +173,18 @@ def test_keys_and_seeds_of_links_are_named_and_never_written() -> None:
     assert '"nkey": $LINK_FROM_EU_CENTRAL' in text
 
 
+def test_values_of_the_helm_chart_hold_the_links_of_the_configuration() -> None:
+    values = yaml.safe_load((FOLDER / "rendered" / "nats" / "eu-west.values.yaml").read_text())["config"]
+    assert values["jetstream"]["merge"]["domain"] == "eu-west"
+    remotes = values["leafnodes"]["merge"]["remotes"]
+    assert [(one["account"], one["nkey"]) for one in remotes] == [
+        ("AT-eu-central", "<< $LINK_TO_EU_CENTRAL >>"),
+        ("AT-us-east", "<< $LINK_TO_US_EAST >>"),
+    ]
+    keys = [one["nkey"] for one in values["merge"]["accounts"]["FLEET"]["users"]]
+    assert keys[-2:] == ["<< $LINK_FROM_EU_CENTRAL >>", "<< $LINK_FROM_US_EAST >>"]
+
+
 def test_a_link_lets_in_what_helping_workers_need_and_no_more() -> None:
     site = Site("north", PublicKeys(), helped_by={"south": ("generation",)})
     text = configuration(site, Place("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "/tmp/none"))
