@@ -218,7 +218,9 @@ class LocalScaling:
         return (asyncio.get_running_loop().time() - self._started_s) * self._options.speed
 
     def _note(self, scaled_object: str, name: str, state: ReplicaState) -> None:
-        self._recorder.write(Replica(t=self._now_s(), scaled_object=scaled_object, name=name, state=state))
+        self._recorder.write(
+            Replica(t=round(self._now_s(), 3), scaled_object=scaled_object, name=name, state=state)
+        )
 
     async def _in_work(self) -> Mapping[int, int]:
         """Messages in work, by pid; empty while NATS is away."""
@@ -285,7 +287,7 @@ class LocalScaling:
     def _line(self, scaled: _Scaled, decision: Decision, now_s: float, lags: Mapping[str, int]) -> Look:
         pool = scaled.pool
         return Look(
-            t=now_s,
+            t=round(now_s, 3),
             scaled_object=scaled.scaled_object.name,
             metric=decision.metric,
             lags=dict(lags),

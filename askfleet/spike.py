@@ -197,9 +197,9 @@ def _questions(timeline: Timeline, arrivals: dict[str, int], journal: EngineJour
             arrived, first, last = arrivals[query_id], uses[0], uses[-1]
             found.append(
                 Question(
-                    t=(arrived - began_ms) * speed,
-                    wait=max(0.0, (first.began - arrived) * speed),
-                    service=((last.ended or first.began) - first.began) * speed,
+                    t=round((arrived - began_ms) * speed, 3),
+                    wait=round(max(0.0, (first.began - arrived) * speed), 3),
+                    service=round(((last.ended or first.began) - first.began) * speed, 3),
                 )
             )
     return found

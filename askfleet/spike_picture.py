@@ -22,6 +22,7 @@ def draw(timeline: Timeline, path: Path) -> None:
     _replicas(replicas, timeline)
     run = timeline.run
     title = "A spike, and generation from nothing to several replicas and back"
+    replicas.set_xlim(*_busy(timeline))
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
     simulated = f"simulated: engine, node ({run.node_s:g} s), model ({run.model_s:g} s)"
     replicas.set_xlabel(
@@ -29,6 +30,15 @@ def draw(timeline: Timeline, path: Path) -> None:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=PER_INCH, facecolor="white")
+
+
+def _busy(timeline: Timeline) -> tuple[float, float]:
+    """From a little before the first decision to a little after the last replica."""
+    times = [look.t for look in timeline.looks if look.desired or look.actual or look.draining]
+    if not times:
+        return 0.0, 1.0
+    margin = 0.05 * (times[-1] - times[0])
+    return max(0.0, times[0] - margin), times[-1] + margin
 
 
 def _queue(axes: Axes, timeline: Timeline) -> None:
@@ -55,7 +65,6 @@ def _replicas(axes: Axes, timeline: Timeline) -> None:
 def _plain(axes: Axes, name: str) -> None:
     axes.set_ylabel(name, color=INK)
     axes.set_ylim(bottom=0)
-    axes.set_xlim(left=0)
     axes.grid(axis="y", color="#e4e7eb", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=MUTED)

@@ -187,6 +187,23 @@ async def test_what_waits_for_its_simulated_node_leaves_before_what_is_ready(
         assert ("worker-2", "process") not in workers.way
 
 
+async def test_what_is_not_ready_leaves_before_an_idle_one_that_is_newer(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    workers = Workers(tmp_path)
+    async with pool_of(supervisor, workers, ColdStart(node_s=0.2)) as pool:
+        await pool.resize(2)
+        await eventually(lambda: pool.ready == 2)
+        workers.in_work = {running(supervisor)["worker-2"]: 1}
+        await pool.resize(1)
+        await eventually(lambda: workers.ended() == {"worker-1"})
+        workers.in_work = {}
+        await pool.resize(2)
+        await pool.resize(1)
+        await eventually(lambda: workers.way[-1] == ("worker-1", "ended"))
+        assert running(supervisor).keys() == {"worker-2"}
+
+
 async def test_a_replica_that_does_not_start_is_tried_again(supervisor: Supervisor, tmp_path: Path) -> None:
     workers = Workers(tmp_path, FAILING_ONCE + WORKER)
     async with pool_of(supervisor, workers) as pool:
