@@ -13,7 +13,7 @@ from bus.jetstream import JetStreamApi
 from bus.stored import read_batch
 from bus.subjects import Lane
 from bus.topology import GENERATE, RETRIEVE, ROUTE, SQL, Stream, bulk, generation_durable
-from contracts import Accepted, Event, Evidence, Route, Routed, Rows
+from contracts import Accepted, Event, Evidence, Route, Routed, Rows, queue_of
 
 CLOCK_SKEW_MS = 5_000
 """Between the worker that stamped an event and the server that stored the job after it."""
@@ -85,7 +85,9 @@ async def _find(bus: Bus, stream: Stream, key: subjects.AnswerKey, since_ms: int
 
 async def _place(bus: Bus, job: _Job, model: str) -> Place:
     api = JetStreamApi(bus, bus.settings.publish_timeout_s)
-    durable = generation_durable(model) if job.stream is GENERATE else job.stream.consumers[0].durable
+    durable = (
+        generation_durable(queue_of(model)) if job.stream is GENERATE else job.stream.consumers[0].durable
+    )
     consumer = await api.consumer(job.stream.name, durable if job.lane is Lane.FRESH else bulk(durable))
     stage = job.stream.stage
     if consumer.delivered.stream_seq >= job.sequence:

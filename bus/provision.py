@@ -30,6 +30,7 @@ from nats.js.errors import BucketNotFoundError, NotFoundError
 from bus import topology
 from bus.connection import connect
 from bus.settings import BusSettings
+from contracts import queue_of
 from contracts.errors import AskfleetError, DependencyUnavailable, Misconfigured
 
 log = structlog.get_logger(__name__)
@@ -53,8 +54,8 @@ async def provision(
         await _apply_stream(js, stream_config(stream, replicas))
         for consumer in stream.consumers:
             await js.add_consumer(stream.name, consumer_config(consumer, settings))
-    for model in models:
-        for consumer in topology.generation_consumers(model):
+    for queue in dict.fromkeys(queue_of(model) for model in models):
+        for consumer in topology.generation_consumers(queue):
             await js.add_consumer(topology.GENERATE.name, consumer_config(consumer, settings))
     await _apply_bucket(js, replicas)
 

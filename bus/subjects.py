@@ -8,6 +8,7 @@ import enum
 import re
 from typing import NamedTuple
 
+from contracts import queue_of
 from contracts.errors import InvalidName
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -72,7 +73,8 @@ def sql(tenant: str, lane: Lane = Lane.FRESH) -> str:
 
 
 def generate(model: str, tenant: str, lane: Lane = Lane.FRESH) -> str:
-    return f"{_work(lane)}.generate.{token('model', model)}.{token('tenant', tenant)}"
+    """Work for an adapter of a model is the model's."""
+    return f"{_work(lane)}.generate.{token('model', queue_of(model))}.{token('tenant', tenant)}"
 
 
 def generate_model(model: str, lane: Lane = Lane.FRESH) -> str:

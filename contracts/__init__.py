@@ -22,7 +22,7 @@ from contracts.event import (
 )
 from contracts.feedback import Feedback
 from contracts.job import Cancel, EvidenceJob, GenerateJob, LogPosition
-from contracts.query import Query, Route, Turn
+from contracts.query import Query, Route, Turn, adapter_of, queue_of
 
 __all__ = [
     "EVENT_SCHEMA",
@@ -52,9 +52,11 @@ __all__ = [
     "Turn",
     "Unknown",
     "Usage",
+    "adapter_of",
     "decode",
     "decode_event",
     "encode",
     "is_terminal",
     "json_schemas",
+    "queue_of",
 ]

@@ -15,6 +15,19 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 NonBlank = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUESTION_CHARS, pattern=r"\S")]
 
 
+ADAPTER_MARK = "--"
+
+
+def queue_of(model: str) -> str:
+    """The queue of a model: `default` for `default` and for `default--legal`, an adapter of it."""
+    return model.partition(ADAPTER_MARK)[0]
+
+
+def adapter_of(model: str) -> str:
+    """The adapter in the name of a model; empty for the model itself."""
+    return model.partition(ADAPTER_MARK)[2]
+
+
 class Route(StrEnum):
     """Which evidence a question needs."""
 
@@ -46,7 +59,10 @@ class Query(BaseModel):
     question: NonBlank
     history: Annotated[tuple[Turn, ...], Field(max_length=MAX_HISTORY_TURNS)] = ()
     route: Route | None = Field(default=None, description="overrides the router when set")
-    model: Name = Field(default="default", description="which generation queue serves it")
+    model: Name = Field(
+        default="default",
+        description="which generation queue serves it; `queue--adapter` asks for an adapter of its model",
+    )
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
     max_tokens: Annotated[int, Field(ge=1, le=8_192)] = 384
     evidence_only: bool = Field(

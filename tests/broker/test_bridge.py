@@ -348,6 +348,16 @@ async def test_openai_errors_have_openais_shape(client: httpx.AsyncClient) -> No
     assert no_question.json()["error"]["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "look_up"}}])
+async def test_an_openai_client_that_demands_a_tool_call_is_told_why_there_is_none(
+    client: httpx.AsyncClient, choice: object
+) -> None:
+    body = {"messages": [{"role": "user", "content": "Look it up."}], "tools": [], "tool_choice": choice}
+    reply = await client.post("/v1/chat/completions", json=body)
+    assert reply.status_code == 400
+    assert "an answer from evidence has none" in reply.json()["error"]["message"]
+
+
 async def test_a_client_of_the_openai_door_that_goes_away_cancels_its_answer(
     client: httpx.AsyncClient, bus: Bus
 ) -> None:

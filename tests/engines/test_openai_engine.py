@@ -1,22 +1,27 @@
 """The engine that speaks to a server, beside the suite of all engines; and the simulated server."""
 
 import asyncio
+import json
 import os
 import signal
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from engine_trials import ask, openai_settings, serving, text_of, until
+from engine_trials import ask, listening, openai_settings, opened, pieces_of, serving, text_of, until
 from pydantic import SecretStr
+from starlette.requests import Request
+from starlette.responses import JSONResponse, StreamingResponse
 
 from contracts.errors import DependencyUnavailable, Misconfigured, PermanentError
 from loadgen.engine_journal import EngineJournal
 from loadgen.openai_process import openai_process
 from loadgen.openai_server import ServerOptions
-from workers.engines import open_engine
+from workers.engines import ToolCall, open_engine
 
 
 @pytest.mark.parametrize("prefix", [" [1] Ships land [1]", "Ships land", "Ships la", "[1] Ships [2] land"])
@@ -45,6 +50,103 @@ async def test_openai_a_closed_stream_aborts_the_request_on_the_server() -> None
         await until(lambda: server.tally.in_flight == 0, within_s=2)
         assert server.tally.aborted == 1
         await opened.close()
+
+
+class Scripted:
+    """Streams the chunks that it is given, and keeps what it was asked; notices when its client leaves."""
+
+    def __init__(self, *deltas: object, endless: bool = False) -> None:
+        self.deltas, self.endless = deltas, endless
+        self.asked: list[dict[str, object]] = []
+        self.left = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        if request.url.path == "/v1/models":
+            models = [{"id": "base", "max_model_len": 4_096}, {"id": "base-legal"}]
+            await JSONResponse({"data": models})(scope, receive, send)
+            return
+        self.asked.append(await request.json())
+        await StreamingResponse(self._events(), media_type="text/event-stream")(scope, receive, send)
+
+    async def _events(self) -> AsyncIterator[str]:
+        try:
+            for delta in self.deltas:
+                yield _event(delta, None)
+            if self.endless:
+                await asyncio.Event().wait()
+            yield _event({}, "tool_calls")
+            yield "data: [DONE]\n\n"
+        finally:
+            self.left.set()
+
+
+def _event(delta: object, reason: str | None) -> str:
+    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    return f"data: {json.dumps({'choices': [choice]})}\n\n"
+
+
+async def test_openai_a_server_between_two_tokens_learns_at_once_that_the_client_left() -> None:
+    server = Scripted({"content": "Once"}, endless=True)
+    async with listening(server) as url, opened(openai_settings(url)) as engine:
+        async with aclosing(engine.stream(ask("Tell me a story."))) as stream:
+            assert (await anext(stream)).text == "Once"
+        await asyncio.wait_for(server.left.wait(), timeout=1)
+        assert engine.in_flight() == 0
+
+
+async def test_openai_tool_calls_that_come_in_parts_are_whole_in_the_last_piece() -> None:
+    server = Scripted(
+        {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "look_up", "arguments": ""}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '{"word": '}}]},
+        {"tool_calls": [{"index": 1, "id": "b", "function": {"name": "sum", "arguments": "{}"}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '"river"}'}}]},
+    )
+    tools = json.dumps([{"type": "function", "function": {"name": "look_up"}}])
+    async with listening(server) as url, opened(openai_settings(url, tools=True)) as engine:
+        last = (await pieces_of(engine, replace(ask("River?"), tools=tools, must_call=True)))[-1]
+    assert last.tool_calls == (ToolCall("a", "look_up", '{"word": "river"}'), ToolCall("b", "sum", "{}"))
+    assert (server.asked[0]["tools"], server.asked[0]["tool_choice"]) == (json.loads(tools), "required")
+
+
+async def test_openai_an_adapter_is_a_model_of_the_server_by_another_name() -> None:
+    server = Scripted({"content": "Hello."})
+    async with listening(server) as url:
+        async with opened(openai_settings(url, model="base", adapters="legal=base-legal")) as engine:
+            await text_of(engine, ask("Hello?"))
+            await text_of(engine, replace(ask("Hello?"), adapter="legal"))
+        with pytest.raises(Misconfigured, match=r"'base-tax'.*AF_ENGINE_ADAPTERS"):
+            await open_engine(openai_settings(url, model="base", adapters="tax=base-tax"))
+    assert [asked["model"] for asked in server.asked] == ["base", "base-legal"]
+
+
+@pytest.mark.parametrize(
+    ("structured", "field", "holds"),
+    [
+        ("vllm", "structured_outputs", {"grammar": 'root ::= "a"'}),
+        ("llama-server", "grammar", 'root ::= "a"'),
+    ],
+)
+async def test_openai_a_grammar_is_sent_as_the_server_knows_it(
+    structured: str, field: str, holds: object
+) -> None:
+    server = Scripted({"content": "a"})
+    async with listening(server) as url, opened(openai_settings(url, structured=structured)) as engine:
+        assert await text_of(engine, replace(ask("a?"), grammar='root ::= "a"')) == "a"
+    assert server.asked[0][field] == holds
+
+
+async def test_openai_a_server_without_grammars_is_not_asked_for_one() -> None:
+    server = Scripted({"content": "{}"})
+    async with listening(server) as url, opened(openai_settings(url, structured="openai")) as engine:
+        with pytest.raises(PermanentError, match="grammar"):
+            await text_of(engine, replace(ask("a?"), grammar='root ::= "a"'))
+        await text_of(engine, replace(ask("a?"), json_schema='{"type": "object"}'))
+    (asked,) = server.asked
+    assert asked["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": True},
+    }
 
 
 @pytest.mark.parametrize(

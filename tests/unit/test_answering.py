@@ -11,7 +11,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from contracts import Accepted, Delta, Done, Event, Evidence, Passage, Query, Route, Routed, Rows
-from contracts.errors import PermanentError
+from contracts.errors import InvalidQuery, PermanentError
 from workers.engines import GenerationRequest, Piece, SimulatedEngine, Timing
 from workers.generation.answering import write_answer
 from workers.generation.settings import GenerationSettings
@@ -209,6 +209,17 @@ async def test_closing_the_answer_frees_the_engine() -> None:
 async def test_a_log_without_its_query_is_a_permanent_error() -> None:
     with pytest.raises(PermanentError, match="no accepted event"):
         await answer([ROWS])
+
+
+async def test_a_model_with_an_adapter_in_its_name_is_asked_through_the_adapter() -> None:
+    events = log(Route.DOCUMENTS, Evidence(passages=PASSAGES), model="default--legal")
+    adapted = SimulatedEngine(ONE_BY_ONE, adapters=("legal",))
+    *_, done = [event async for event in write_answer(events, engine=adapted, settings=settings())]
+    assert isinstance(done, Done)
+    assert done.text.startswith("As legal: ")
+    assert done.model == "simulated--legal"
+    with pytest.raises(InvalidQuery, match="'legal' is not loaded"):
+        await answer(events)
 
 
 class Scripted(SimulatedEngine):

@@ -4,6 +4,7 @@ import pytest
 
 from bus import subjects
 from bus.topology import STREAMS
+from contracts import adapter_of, queue_of
 from contracts.errors import InvalidName
 
 
@@ -44,3 +45,11 @@ def test_an_answer_subject_gives_its_key_back() -> None:
 
 def test_no_two_streams_share_a_subject() -> None:
     assert len({stream.subject for stream in STREAMS}) == len(STREAMS)
+
+
+def test_work_for_an_adapter_waits_in_the_queue_of_its_model() -> None:
+    assert subjects.generate("default--legal", "acme") == subjects.generate("default", "acme")
+    assert queue_of("default--legal") == "default"
+    assert (adapter_of("default--legal"), adapter_of("default")) == ("legal", "")
+    with pytest.raises(InvalidName):
+        subjects.generate("--legal", "acme")

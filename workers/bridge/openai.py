@@ -55,8 +55,19 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
+class NamedTool(BaseModel):
+    """A function that a client wants to see called."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+
+
 class ChatRequest(BaseModel):
-    """The part of OpenAI's request that has a meaning here; other fields are accepted and have no effect."""
+    """The part of OpenAI's request that has a meaning here; other fields are accepted and have no effect.
+
+    `tools` are such a field: offered tools may stay uncalled, as by any model. A demanded call is refused.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -66,8 +77,15 @@ class ChatRequest(BaseModel):
     stream_options: StreamOptions = StreamOptions()
     max_tokens: Annotated[int, Field(ge=1, le=8_192)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=8_192)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
 
     def query(self) -> Query:
+        if self.tool_choice == "required" or isinstance(self.tool_choice, NamedTool):
+            raise InvalidQuery(
+                "tool_choice: a call is demanded, and an answer from evidence has none: the platform itself "
+                "searches the documents and asks the database.",
+                remedy="Leave tool_choice out; tools that are offered are not called.",
+            )
         turns = [message for message in self.messages if message.role in ("user", "assistant")]
         if not turns or turns[-1].role != "user" or not turns[-1].text.strip():
             raise InvalidQuery(

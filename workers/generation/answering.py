@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from contracts import Citation, Delta, Done, Event, Usage
+from contracts import Citation, Delta, Done, Event, Usage, adapter_of
+from contracts.query import ADAPTER_MARK
 from workers.engines import Engine, FinishReason, GenerationRequest
 from workers.generation import sentences
 from workers.generation.agreement import CheckedSentences, agreement_of
@@ -144,7 +145,9 @@ class _Answer:
             self._finish, self._rows_worded = "stop", True
 
     async def _stream(self, request: GenerationRequest) -> AsyncGenerator[_Text, None]:
-        self._model = self._engine.name
+        adapter = adapter_of(self._record.query.model)
+        request = replace(request, adapter=adapter)
+        self._model = f"{self._engine.name}{ADAPTER_MARK}{adapter}" if adapter else self._engine.name
         async with aclosing(self._engine.stream(request)) as pieces:
             async for piece in pieces:
                 if piece.usage is not None:
