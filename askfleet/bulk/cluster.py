@@ -12,7 +12,11 @@ from importlib.util import find_spec
 from askfleet.bulk.settings import RaySettings
 from contracts.errors import DependencyUnavailable, Misconfigured
 
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
 # Ray binds to all interfaces where it thinks that other machines may join; the name is Ray's own. The token
 # is asked of everybody who speaks to it; without one Ray would keep one in the home folder.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
@@ -24,13 +28,19 @@ def cluster(settings: RaySettings) -> Iterator[int]:
     """Connects, and yields the number of CPUs.
 
     Raises:
-        Misconfigured: Ray is not installed.
+        Misconfigured: Ray is not installed, or the address is one of Ray Client.
         DependencyUnavailable: the cluster does not answer, or the local one does not start.
     """
     if find_spec("ray") is None:
         raise Misconfigured(
             "`--engine ray` needs Ray, which is not installed.",
             remedy="Run `make ray`, or leave the option out: the ingest workers take documents too.",
+        )
+    if settings.address.startswith("ray://"):
+        # Tried with 2.60: Ray Data asks for a core worker, which a client does not have.
+        raise Misconfigured(
+            f"Ray Data does not run through Ray Client ({settings.address}).",
+            remedy="Run the command on a machine of the cluster, as its head, with --ray-address auto.",
         )
     os.environ.update(_QUIET)
     with _existing(settings) if settings.address else _local(settings):
@@ -47,7 +57,8 @@ def _existing(settings: RaySettings) -> Iterator[None]:
     import ray
 
     try:
-        ray.init(settings.address, logging_level=logging.ERROR, log_to_driver=False)
+        with _hushed():
+            ray.init(settings.address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise DependencyUnavailable(
             f"No Ray cluster answers at {settings.address}: {_first_line(error)}",
@@ -59,7 +70,7 @@ def _existing(settings: RaySettings) -> Iterator[None]:
 @contextmanager
 def _local(settings: RaySettings) -> Iterator[None]:
     """Reachable from this machine only; its logs and sockets lie in a folder that goes with it."""
-    os.environ.update(_LOOPBACK | {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_BACKEND_LOG_LEVEL": "fatal"})
+    os.environ.update(_LOOPBACK | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
     import ray
 
     with tempfile.TemporaryDirectory(prefix="askfleet-ray-", ignore_cleanup_errors=True) as folder:

@@ -10,7 +10,8 @@ class RaySettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AF_RAY_", frozen=True, extra="ignore")
 
     address: str = Field(
-        default="", description="an existing cluster, as `ray://head:10001`; empty: one on this machine"
+        default="",
+        description="`auto`: the cluster that this machine belongs to; empty: a new one, of this machine",
     )
     cpus: int = Field(default=2, ge=1, description="CPUs of the one on this machine")
     object_store_mb: int = Field(

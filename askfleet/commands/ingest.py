@@ -77,7 +77,9 @@ def folder(
     ] = Engine.WORKERS,
     ray_address: Annotated[
         str | None,
-        typer.Option(envvar="AF_RAY_ADDRESS", help="ray: an existing cluster; default: one on this machine."),
+        typer.Option(
+            envvar="AF_RAY_ADDRESS", help="ray: `auto` for the cluster of this machine; default: a new one."
+        ),
     ] = None,
     milvus_uri: Annotated[
         str | None,
@@ -95,7 +97,7 @@ def folder(
 
         askfleet ingest ~/handbook --include '*.md' --address https://handbook.example.org/
 
-        askfleet ingest --engine ray /mnt/corpus --ray-address ray://head:10001
+        askfleet ingest --engine ray /mnt/corpus --ray-address auto
     """
     selection = Selection(tuple(include or ()), tuple(exclude or ()))
     chosen = Folder(path, selection, address)

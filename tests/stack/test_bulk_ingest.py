@@ -70,9 +70,9 @@ def corpus(tmp_path: Path) -> Path:
 class Run:
     """The command as a process of its own."""
 
-    def __init__(self, corpus: Path, uri: str, collection: str) -> None:
+    def __init__(self, corpus: Path, uri: str, collection: str, *more: str) -> None:
         command = [sys.executable, "-m", "askfleet.main", "ingest", "--engine", "ray", str(corpus)]
-        command += ["--tenant", TENANT, "--milvus-uri", uri, "--address", "https://docs/"]
+        command += ["--tenant", TENANT, "--milvus-uri", uri, "--address", "https://docs/", *more]
         environment = os.environ | {"AF_MILVUS_COLLECTION": collection, "AF_RAY_BATCH_DOCUMENTS": "2"} | EXACT
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True
@@ -146,6 +146,11 @@ def test_without_ray_it_says_how_to_install_it(corpus: Path, milvus_uri: str) ->
     ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert ended.returncode == 2
     assert "make ray" in ended.stderr
+
+
+def test_ray_client_is_refused_with_the_way_that_works(corpus: Path, milvus_uri: str) -> None:
+    run = Run(corpus, milvus_uri, f"t_{uuid.uuid4().hex}", "--ray-address", "ray://127.0.0.1:10001")
+    assert "--ray-address auto" in run.said()
 
 
 def _page(number: int) -> str:
