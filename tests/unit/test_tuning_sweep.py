@@ -6,6 +6,7 @@ from askfleet.tuning.questions import SAMPLE, read_questions
 from askfleet.tuning.sweep import descriptions, points_of
 from contracts.errors import Misconfigured
 from workers.engines import EngineSettings
+from workers.engines.vllm_settings import VllmSettings
 
 
 def test_what_varies_is_combined_and_what_is_fixed_is_at_every_point():
@@ -34,8 +35,27 @@ def test_one_by_one_leaves_the_others_at_their_first_value():
 
 def test_each_setting_of_the_engine_can_be_swept_but_its_secret():
     names = {name for name, _ in descriptions()}
-    assert set(EngineSettings.model_fields) - names == {"api_key", "journal"}
+    groups = {"vllm"}
+    assert set(EngineSettings.model_fields) - names == {"api_key", "journal", *groups}
+    assert {f"vllm_{name}" for name in VllmSettings.model_fields} <= names
     assert all(meaning for _, meaning in descriptions())
+
+
+def test_the_settings_of_vllm_are_swept_by_the_names_of_their_variables():
+    given = ["kind=vllm", "vllm_memory_share=0.5", "AF_ENGINE_VLLM_SPECULATION=ngram"]
+    points = points_of(["vllm-tensor-parallel=1,2"], given)
+    engine = points[1].settings().engine
+    assert (engine.vllm.tensor_parallel, engine.vllm.memory_share, engine.vllm.speculation) == (
+        2,
+        0.5,
+        "ngram",
+    )
+    assert points[0].effective()["vllm_memory_share"] == 0.5
+    assert "vllm_tensor_parallel" not in points[0].effective()
+    assert points[1].effective()["vllm_tensor_parallel"] == 2
+    assert "AF_ENGINE_VLLM_TENSOR_PARALLEL=2" in points[1].environment()
+    with pytest.raises(Misconfigured, match=r"vllm_memory_share='2': .*less than or equal to 1"):
+        points_of(["vllm_memory_share=0.5,2"], [])
 
 
 def test_a_setting_may_be_written_as_in_the_environment_and_is_given_back_so():
