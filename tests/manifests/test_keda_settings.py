@@ -2,14 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
 
 from bus.permissions import fleet_role
 from bus.settings import BusSettings
-from tests.manifests.conftest import Render
+from tests.manifests.conftest import ROOT, Render
 from tests.manifests.strict import named
 from tests.manifests.workloads import (
     BASE,
@@ -23,10 +22,11 @@ from tests.manifests.workloads import (
     variables,
     workloads,
 )
-from workers.engines.settings import EngineKind
 
 FOLDERS = (BASE, *OVERLAYS)
 LEFT = KEDA / "left-at-default.yaml"
+DOCKERFILE = ROOT / "deploy" / "images" / "Dockerfile"
+IN_IMAGE = Path("/opt/askfleet")
 ADVICE = f"set it in deploy/keda/base/config, or name it in deploy/keda/{LEFT.name}"
 WITH_PASSWORD = re.compile(r"://[^/\s:]+:[^@\s]+@")
 
@@ -45,11 +45,19 @@ def test_every_variable_of_a_pod_is_a_setting_of_its_worker(rendered: Render, fo
         assert not unknown, f"{workload.name} does not read {sorted(unknown)}"
 
 
-@each_folder
-def test_every_setting_is_set_or_left_at_its_default_on_purpose(rendered: Render, folder: Path) -> None:
-    for workload in workloads(rendered(folder)).values():
+def test_every_setting_is_set_or_left_at_its_default_on_purpose(rendered: Render) -> None:
+    for workload in workloads(rendered(BASE)).values():
         forgotten = set(variables(workload.kind)) - set(workload.environment) - _left(workload.kind)
         assert not forgotten, f"{workload.name}: {sorted(forgotten)}: {ADVICE}"
+
+
+@pytest.mark.parametrize("folder", OVERLAYS, ids=lambda folder: folder.name)
+def test_an_overlay_sets_what_the_base_sets(rendered: Render, folder: Path) -> None:
+    """But for the engine: another kind has other settings."""
+    base = workloads(rendered(BASE))
+    for name, workload in workloads(rendered(folder)).items():
+        lost = set(base[name].environment) - set(workload.environment)
+        assert all(variable.startswith("AF_ENGINE_") for variable in lost), f"{name}: {lost}"
 
 
 def test_the_list_of_settings_that_are_left_is_not_longer_than_that(rendered: Render) -> None:
@@ -66,9 +74,6 @@ def test_the_list_of_settings_that_are_left_is_not_longer_than_that(rendered: Re
 @each_folder
 def test_every_process_would_start_with_what_its_pod_says(rendered: Render, folder: Path) -> None:
     for workload in workloads(rendered(folder)).values():
-        engine = workload.environment.get("AF_ENGINE_KIND")
-        if engine is not None and engine not in get_args(EngineKind):
-            pytest.skip(f"there is no engine {engine!r} yet")
         assert settings_of(workload), workload.name
 
 
@@ -119,12 +124,27 @@ def test_every_process_has_the_key_of_its_own_role_and_no_other(rendered: Render
 
 
 @each_folder
-def test_files_that_settings_name_are_mounted(rendered: Render, folder: Path) -> None:
+def test_files_that_settings_name_are_mounted_or_in_the_image(rendered: Render, folder: Path) -> None:
     for workload in workloads(rendered(folder)).values():
         mounts = [Path(mount["mountPath"]) for mount in workload.worker["volumeMounts"]]
         for name, value in workload.environment.items():
             if value.startswith("/"):
-                assert any(Path(value).is_relative_to(mount) for mount in mounts), f"{workload.name}: {name}"
+                found = any(Path(value).is_relative_to(mount) for mount in (*mounts, IN_IMAGE))
+                assert found, f"{workload.name}: {name}"
+
+
+def test_the_images_are_made_for_these_pods(rendered: Render) -> None:
+    """User, prepared files and volumes are named in both places."""
+    recipe = DOCKERFILE.read_text()
+    known = workloads(rendered(BASE))
+    users = {f"USER {w.pod['securityContext']['runAsUser']}:" for w in known.values()}
+    assert all(user in recipe for user in users)
+    for name in ("retrieval", "ingest"):
+        assert f"AF_EMBEDDER_CACHE_DIR={known[name].environment['AF_EMBEDDER_CACHE_DIR']} " in recipe
+    generation = known["generation-default"]
+    mounts = {mount["mountPath"] for mount in generation.worker["volumeMounts"]}
+    assert {"/models", "/cache"} <= mounts
+    assert f"VLLM_CACHE_ROOT={generation.environment['AF_ENGINE_VLLM_CACHE_FOLDER']}" in recipe
 
 
 @each_folder

@@ -14,6 +14,7 @@ from workers.bridge.settings import BridgeSettings
 from workers.costs.settings import CostSettings
 from workers.embedding import EmbedderSettings
 from workers.engines import EngineSettings
+from workers.engines.vllm_settings import VllmSettings
 from workers.generation.settings import GenerationSettings
 from workers.ingest.settings import IngestSettings
 from workers.ops.settings import OpsSettings
@@ -31,7 +32,7 @@ SETTINGS: dict[str, tuple[type[BaseSettings], ...]] = {
     "router": (RouterSettings, VectorSettings, EmbedderSettings),
     "retrieval": (RetrievalSettings, VectorSettings, EmbedderSettings),
     "sql": (SqlSettings, EngineSettings),
-    "generation": (GenerationSettings, EngineSettings),
+    "generation": (GenerationSettings, EngineSettings, VllmSettings),
     "ingest": (IngestSettings, VectorSettings, EmbedderSettings),
     "bridge": (BridgeSettings,),
     "ops": (OpsSettings,),
