@@ -20,6 +20,7 @@ from askfleet.tuning.sweep import Point
 from askfleet.tuning.trial import Bench, try_point
 
 RESULTS = "results.jsonl"
+_LOAD = ", load "
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,17 @@ class Sweep:
 
 def described() -> str:
     """The machine, and how busy it was before the point began."""
-    busy = f", load {os.getloadavg()[0]:.1f}"
-    return f"{_processor()}, {os.cpu_count()} cores{busy}"
+    return f"{_processor()}, {os.cpu_count()} cores{_LOAD}{os.getloadavg()[0]:.1f}"
 
 
 def machines(rows: Sequence[Row | None]) -> list[str]:
-    return list(dict.fromkeys(row.machine.rpartition(", load")[0] for row in rows if row is not None))
+    """Each machine once, with its least and its most load: more than its cores is the work of others."""
+    loads: dict[str, list[float]] = {}
+    for row in rows:
+        if row is not None:
+            name, _, load = row.machine.rpartition(_LOAD)
+            loads.setdefault(name, []).append(float(load))
+    return [f"{name}{_LOAD}{min(found):.1f} to {max(found):.1f}" for name, found in loads.items()]
 
 
 def _processor() -> str:
