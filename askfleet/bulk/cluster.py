@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ _QUIET = {
 # is asked of everybody who speaks to it; without one Ray would keep one in the home folder.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 _MEGABYTE = 2**20
+_CONNECT_S = 10.0
 
 
 @contextmanager
@@ -56,7 +58,11 @@ def cluster(settings: RaySettings) -> Iterator[int]:
 def _existing(settings: RaySettings) -> Iterator[None]:
     import ray
 
+    host, _, port = settings.address.rpartition(":")
     try:
+        if host:
+            # Ray itself tries for minutes.
+            socket.create_connection((host, int(port)), _CONNECT_S).close()
         with _hushed():
             ray.init(settings.address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:

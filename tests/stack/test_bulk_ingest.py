@@ -153,6 +153,11 @@ def test_ray_client_is_refused_with_the_way_that_works(corpus: Path, milvus_uri:
     assert "--ray-address auto" in run.said()
 
 
+def test_a_cluster_that_is_not_there_is_named_at_once(corpus: Path, milvus_uri: str) -> None:
+    run = Run(corpus, milvus_uri, f"t_{uuid.uuid4().hex}", "--ray-address", "127.0.0.1:9")
+    assert "No Ray cluster answers at 127.0.0.1:9" in run.said()
+
+
 def _page(number: int) -> str:
     subject = SUBJECTS[number % len(SUBJECTS)]
     parts = [f"# The {subject}, part {number}"]
