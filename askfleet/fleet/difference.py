@@ -121,4 +121,4 @@ def files_changed(old: Topology, new: Topology, *, folder: Path) -> tuple[str, .
 
 
 def _then(path: str) -> str:
-    return "; restart the NATS servers there, one by one" if path.startswith("nats/") else ""
+    return "; restart the NATS servers there, one by one" if path.endswith(".conf") else ""

@@ -12,6 +12,7 @@ from askfleet.fleet.kustomize import overlay
 from askfleet.fleet.rendering import render as render_topology
 from askfleet.fleet.topology import SCALED, Topology, read_topology
 from tests.manifests.strict import Manifest, Schemas, named, read, render
+from workers.shell.settings import WorkerSettings
 
 RENDERED = FOLDER / "rendered"
 CLUSTERS = tuple(read_topology(FILE).clusters)
@@ -49,7 +50,7 @@ def test_every_object_of_a_cluster_is_right_by_its_schema(
 
 
 @settings(
-    max_examples=10,
+    max_examples=4,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -96,6 +97,15 @@ def test_workers_that_help_know_whom_and_have_the_keys(overlays: dict[str, list[
     ]
     router = deployments["router"]["spec"]["template"]["spec"]["containers"][0]
     assert "AF_NEIGHBOURS" not in [one["name"] for one in router["env"]]
+
+
+def test_every_variable_that_a_fleet_sets_is_a_setting(overlays: dict[str, list[Manifest]]) -> None:
+    settings = {f"AF_{name.upper()}" for name in WorkerSettings.model_fields}
+    for objects in overlays.values():
+        workers = [*named(objects, "Deployment").values(), *named(objects, "Job").values()]
+        containers = [one for found in workers for one in found["spec"]["template"]["spec"]["containers"]]
+        names = {one["name"] for found in containers for one in found.get("env", ())}
+        assert {name for name in names if "NEIGHBOUR" in name or "SHARED" in name} <= settings
 
 
 def test_consumers_are_made_for_several_clusters(overlays: dict[str, list[Manifest]]) -> None:

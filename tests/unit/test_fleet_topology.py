@@ -39,7 +39,7 @@ def test_what_lies_beside_the_topology_is_what_it_renders() -> None:
     assert stale(files, FOLDER / "rendered") == (), "run `askfleet fleet render`"
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(valid_topologies())
 def test_a_topology_renders_to_the_same_bytes_each_time(found: Topology) -> None:
     again = Topology.model_validate(found.model_dump())
@@ -127,6 +127,8 @@ def test_a_cluster_is_added_by_ten_lines(tmp_path: Path) -> None:
         in words
     )
     changed = files_changed(old, new, folder=FOLDER)
+    shown = (FOLDER.parents[1] / "docs" / "fleet.md").read_text()
+    assert "\n".join((*said(old, new), *changed)) in shown
     assert "file clusters/eu-north/kustomization.yaml: new" in changed
     assert "file nats/eu-west.conf: changed; restart the NATS servers there, one by one" in changed
     assert not [line for line in changed if "us-east" in line], "a cluster that has nothing to do with it"
