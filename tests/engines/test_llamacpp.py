@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from engine_trials import ask, opened, text_of, until, until_idle
+from engine_trials import ask, opened, pieces_of, text_of, until, until_idle
+from lora_file import write_adapter
 
 from contracts.errors import Misconfigured
 from workers.engines import Engine, EngineSettings, open_engine
+from workers.engines.vocabulary import read_vocabulary
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,3 +40,47 @@ async def test_a_missing_or_broken_model_file_names_the_path_and_the_remedy(tmp_
     broken.write_bytes(b"not a model" * 100)
     with pytest.raises(Misconfigured, match=r"broken\.gguf.*AF_ENGINE_MODEL_PATH"):
         await open_engine(EngineSettings(kind="llamacpp", model_path=broken))
+
+
+async def test_an_adapter_changes_the_answers_that_ask_for_it_and_no_others(tmp_path: Path) -> None:
+    adapter = write_adapter(tmp_path / "legal.gguf")
+    plain = ask("List the days of the week.", max_tokens=12)
+    adapted = replace(plain, adapter="legal")
+    settings = EngineSettings(kind="llamacpp", slots=2, context_tokens=512, adapters=f"legal={adapter}")
+    async with opened(settings) as engine:
+        before = await text_of(engine, plain)
+        other = await text_of(engine, adapted)
+        assert other != before
+        assert await text_of(engine, plain) == before
+        together = await asyncio.gather(text_of(engine, adapted), text_of(engine, plain))
+    assert together == [other, before]
+
+
+async def test_a_missing_adapter_names_the_path_and_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=r"none\.gguf.*AF_ENGINE_ADAPTERS"):
+        await open_engine(EngineSettings(kind="llamacpp", adapters=f"legal={tmp_path / 'none.gguf'}"))
+
+
+async def test_tokens_are_counted_as_llama_cpp_counts_them(llamacpp: Engine) -> None:
+    texts = [
+        "The consumer acknowledges 12 messages.",
+        "naïve café: 3.14 ✓",
+        "def f(x):\n    return x_1 + 2\n" * 9,
+    ]
+    for text in texts:
+        alone, doubled = [
+            (await pieces_of(llamacpp, ask(f"{text}{more}", max_tokens=1)))[-1].usage
+            for more in ("", f"\n{text}")
+        ]
+        assert alone is not None
+        assert doubled is not None
+        added = doubled.prompt_tokens - alone.prompt_tokens
+        assert abs(llamacpp.count_tokens(f"\n{text}") - added) <= 2
+
+
+async def test_of_a_file_with_another_vocabulary_tokens_are_estimated(tmp_path: Path) -> None:
+    adapter = write_adapter(tmp_path / "no-vocabulary.gguf")
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(adapter.read_bytes()[:40])
+    for path in (adapter, broken):
+        assert read_vocabulary(path).count("four words of English") == 8

@@ -126,7 +126,6 @@ class LlamaCppEngine:
     def _params(self, params: Any, key: str) -> Any:
         params.model.path = str(self._files.model)
         params.lora_adapters = [_adapter(path) for path in self._files.adapters.values()]
-        params.lora_init_without_apply = True
         if self._files.chat_template is not None:
             params.chat_template = self._files.chat_template.read_text()
         params.n_ctx = self.context_tokens * self.slots
@@ -225,6 +224,7 @@ def _adapter(path: Path) -> Any:
 
     adapter = xllamacpp.CommonAdapterLoraInfo()
     adapter.path = str(path)
+    adapter.scale = 0.0  # each request says which it wants
     return adapter
 
 
@@ -244,8 +244,10 @@ def _body(request: GenerationRequest, adapters: Sequence[str]) -> Chunk:
         # first token.
         "return_progress": True,
     }
-    if request.adapter:
-        body["lora"] = [{"id": adapters.index(request.adapter), "scale": 1.0}]
+    if adapters:
+        # Said of each: a slot keeps what its request before had, of adapters as of the prompt's cache.
+        chosen = [float(name == request.adapter) for name in adapters]
+        body["lora"] = [{"id": number, "scale": scale} for number, scale in enumerate(chosen)]
     if request.tools is not None:
         body["tools"] = parsed(request.tools)
         body["tool_choice"] = "required" if request.must_call else "auto"
