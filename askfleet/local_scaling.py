@@ -20,7 +20,7 @@ from askfleet.supervisor import Process, Supervisor
 from bus.connection import Bus, connect
 from bus.presence import gather_presences
 from bus.settings import BusSettings
-from contracts.errors import DependencyUnavailable, Misconfigured
+from contracts.errors import AskfleetError, DependencyUnavailable, Misconfigured
 
 log = structlog.get_logger(__name__)
 
@@ -195,14 +195,21 @@ class LocalScaling:
         self._recorder = Recorder(self._options.record)
         self._recorder.write(self._head())
         try:
-            async with (
-                connect(settings, name="askfleet-scaling") as self._bus,
-                httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client,
-            ):
-                await self._look_forever(QueueMonitor(client, monitor_url))
+            async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
+                monitor = QueueMonitor(client, monitor_url)
+                while True:
+                    await self._look_connected(settings, monitor)
         finally:
             await asyncio.gather(*(scaled.pool.close() for scaled in self._scaled))
             self._recorder.close()
+
+    async def _look_connected(self, settings: BusSettings, monitor: QueueMonitor) -> None:
+        try:
+            async with connect(settings, name="askfleet-scaling") as self._bus:
+                await self._look_forever(monitor)
+        except AskfleetError as error:
+            log.warning("scaling waits for NATS", action="scaling.waits", error=str(error))
+            await asyncio.sleep(RETRY_S)
 
     async def _look_forever(self, monitor: QueueMonitor) -> None:
         while True:
