@@ -14,10 +14,10 @@ VLLM := $(VLLM_VENV)/.installed
 VLLM_BIN := $(VLLM_VENV)/bin
 TORCH ?= torch==2.13.0+cpu
 VLLM_SMALL := {"model_path": ".askfleet/models/smollm2-135m-instruct", \
-  "vllm": {"dtype": "float32", "enforce_eager": true, "kv_cache_gib": 1}}
+  "vllm": {"dtype": "float32", "enforce_eager": true, "kv_cache_gib": 1, "block_tokens": 32}}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench phoenix clients ray vllm test-vllm lock clean
+.PHONY: help demo up test check bench phoenix clients ray vllm test-vllm bench-vllm lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 10
@@ -63,6 +63,7 @@ bench: $(DEV)  ## measure speed and memory: docs/performance.md
 	@status=0; \
 	$(BIN)/python -m loadgen.bench all || status=1; \
 	$(BIN)/python -m evals.bench_embedding || status=1; \
+	$(BIN)/python -m evals.bench_lag || status=1; \
 	if [ -d $(DATA) ]; then \
 	  $(BIN)/python -m evals.bench_search --data $(DATA) || status=1; \
 	  $(BIN)/python -m evals.bench_ingest --data $(DATA) || status=1; \
@@ -110,6 +111,9 @@ test-vllm: $(VLLM)  ## the engine's and the worker's behaviour on the real vLLM 
 	$(VLLM_BIN)/python -m evals.small_model
 	HF_HUB_OFFLINE=1 TEST_ENGINES=vllm TEST_ENGINE_SETTINGS='$(VLLM_SMALL)' $(VLLM_BIN)/python -m pytest \
 	  -o filterwarnings=default --timeout 900 tests/vllm tests/engines/test_engine_behaviour.py
+
+bench-vllm: $(VLLM)  ## what the worker adds to vLLM, against `vllm serve` called directly (minutes)
+	HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m evals.bench_vllm
 
 phoenix: $(PHOENIX)  ## install Phoenix (625 MB) for `askfleet up --phoenix`
 

@@ -32,6 +32,7 @@ def engine_environment() -> dict[str, str]:
         "AF_ENGINE_VLLM_DTYPE": "float32",
         "AF_ENGINE_VLLM_ENFORCE_EAGER": "true",
         "AF_ENGINE_VLLM_KV_CACHE_GIB": "1",
+        "AF_ENGINE_VLLM_BLOCK_TOKENS": "32",
         "HF_HUB_OFFLINE": "1",
     }
 

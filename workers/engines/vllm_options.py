@@ -67,6 +67,7 @@ def _arguments(model: VllmModel, settings: VllmSettings) -> dict[str, object]:
         "distributed_executor_backend": settings.executor or None,
         "gpu_memory_utilization": settings.memory_share,
         "kv_cache_memory_bytes": int(settings.kv_cache_gib * GIB) if settings.kv_cache_gib else None,
+        "block_size": settings.block_tokens,
         "max_num_batched_tokens": settings.batched_tokens,
         "enable_prefix_caching": settings.prefix_caching,
         "enforce_eager": settings.enforce_eager,

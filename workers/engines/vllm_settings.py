@@ -37,6 +37,12 @@ class VllmSettings(BaseSettings):
     kv_cache_gib: float | None = Field(
         default=None, gt=0, description="size of the KV cache, in place of what memory_share leaves for it"
     )
+    block_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="tokens of a block of the KV cache: only whole blocks of a prompt are found again; "
+        "vLLM's own choice is 16 on GPUs and 128 on CPUs",
+    )
     batched_tokens: int | None = Field(
         default=None, ge=16, description="tokens of prompts and answers in one step at most"
     )
