@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections import Counter
@@ -73,14 +74,22 @@ class Run:
     def __init__(self, corpus: Path, uri: str, collection: str, *more: str) -> None:
         command = [sys.executable, "-m", "askfleet.main", "ingest", "--engine", "ray", str(corpus)]
         command += ["--tenant", TENANT, "--milvus-uri", uri, "--address", "https://docs/", *more]
-        environment = os.environ | {"AF_MILVUS_COLLECTION": collection, "AF_RAY_BATCH_DOCUMENTS": "2"} | EXACT
+        # Ray's sockets lie below, and their paths may have 107 characters: no folder of pytest's.
+        self._folder = tempfile.TemporaryDirectory(prefix="r-", ignore_cleanup_errors=True)
+        environment = (
+            os.environ
+            | {"TMPDIR": self._folder.name, "AF_MILVUS_COLLECTION": collection, "AF_RAY_BATCH_DOCUMENTS": "2"}
+            | EXACT
+        )
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True
         )
         self.below = psutil.Process(self._process.pid)
 
     def said(self) -> str:
-        return self._process.communicate(timeout=DEADLINE_S)[0]
+        said = self._process.communicate(timeout=DEADLINE_S)[0]
+        self._folder.cleanup()
+        return said
 
     def kill(self) -> None:
         """With what it started, as when a machine goes down; Ray alone takes longer to see to that."""
@@ -91,6 +100,7 @@ class Run:
                 process.kill()
         psutil.wait_procs(started, timeout=10)
         self._process.communicate()
+        self._folder.cleanup()
 
     def listening(self) -> set[str]:
         found = set()
