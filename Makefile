@@ -110,7 +110,8 @@ vllm: $(VLLM)  ## install vLLM for CPUs (3.3 GB) in an environment of its own
 test-vllm: $(VLLM)  ## the engine's and the worker's behaviour on the real vLLM (minutes)
 	$(VLLM_BIN)/python -m evals.small_model
 	HF_HUB_OFFLINE=1 TEST_ENGINES=vllm TEST_ENGINE_SETTINGS='$(VLLM_SMALL)' $(VLLM_BIN)/python -m pytest \
-	  -o filterwarnings=default --timeout 900 tests/vllm tests/engines/test_engine_behaviour.py
+	  -o filterwarnings=default --timeout 900 tests/vllm tests/engines/test_engine_behaviour.py \
+	  tests/engines/test_vllm_takeover.py
 
 bench-vllm: $(VLLM)  ## what the worker adds to vLLM, against `vllm serve` called directly (minutes)
 	HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m evals.bench_vllm
