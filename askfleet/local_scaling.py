@@ -1,6 +1,7 @@
 """Scales workers of the local stack by the ScaledObjects that ship, as KEDA and the HPA would."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import httpx
 import structlog
-from pydantic import BaseModel, ConfigDict, Field
 
 from askfleet.pool import ColdStart, Pool
 from askfleet.scaling import Autoscaler, Decision, ScaledObject, read_scaled_objects
@@ -19,12 +19,14 @@ from askfleet.scaling.record import Look, Recorder, Replica, ReplicaState, Run
 from askfleet.supervisor import Process, Supervisor
 from bus.connection import Bus, connect
 from bus.presence import gather_presences
+from bus.scaling import ScalingDecision, ScalingReport, ScalingState, answer_scaling
 from bus.settings import BusSettings
 from contracts.errors import AskfleetError, DependencyUnavailable, Misconfigured
 
 log = structlog.get_logger(__name__)
 
 RETRY_S = 1.0
+KEPT_DECISIONS = 20
 
 SCALED_OBJECTS = Path(__file__).parent.parent / "deploy/keda/base/scaledobjects"
 """In a checkout; an installed package has none."""
@@ -90,38 +92,6 @@ def _bounded(shipped: ScaledObject, bounds: Bounds) -> ScaledObject:
     return replace(shipped, min_replicas=min(bounds.least, most), max_replicas=most, idle_replicas=None)
 
 
-class ScalingState(BaseModel):
-    """Where one ScaledObject stands, for `askfleet status --scaling`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    scaled_object: str
-    worker: str
-    metric: float | None = Field(default=None, description="None: it could not be read")
-    target_value: float = 0.0
-    desired: int = 0
-    ready: int = 0
-    starting: int = 0
-    draining: int = 0
-    least: int = 0
-    most: int = 0
-    reason: str = ""
-    since: float = Field(default=0.0, description="epoch seconds of the last change of `desired`")
-    problem: str = ""
-
-
-class ScalingReport(BaseModel):
-    """`scaling.json` of the state folder."""
-
-    model_config = ConfigDict(frozen=True)
-
-    at: float = Field(description="epoch seconds")
-    speed: float = 1.0
-    node_s: float = Field(default=0.0, description="simulated")
-    model_s: float = Field(default=0.0, description="simulated")
-    states: tuple[ScalingState, ...] = ()
-
-
 @dataclass
 class _Scaled:
     worker: str
@@ -160,6 +130,7 @@ class LocalScaling:
         self._recorder = Recorder(None)
         self._started_s = 0.0
         self._started_at = datetime.now(UTC)
+        self._decisions: deque[ScalingDecision] = deque(maxlen=KEPT_DECISIONS)
         self._scaled = [
             _Scaled(
                 worker,
@@ -205,7 +176,10 @@ class LocalScaling:
 
     async def _look_connected(self, settings: BusSettings, monitor: QueueMonitor) -> None:
         try:
-            async with connect(settings, name="askfleet-scaling") as self._bus:
+            async with (
+                connect(settings, name="askfleet-scaling") as self._bus,
+                answer_scaling(self._bus, self._report),
+            ):
                 await self._look_forever(monitor)
         except AskfleetError as error:
             log.warning("scaling waits for NATS", action="scaling.waits", error=str(error))
@@ -263,6 +237,7 @@ class LocalScaling:
         scaled.decision = decision
         self._recorder.write(self._line(scaled, decision, now_s, lags or {}))
         if decision.desired != before:
+            self._remember(scaled, decision, before)
             log.info(
                 "scaled",
                 action="scaling.decision",
@@ -273,6 +248,18 @@ class LocalScaling:
                 reason=decision.reason,
             )
             await scaled.pool.resize(decision.desired)
+
+    def _remember(self, scaled: _Scaled, decision: Decision, before: int) -> None:
+        self._decisions.appendleft(
+            ScalingDecision(
+                at=datetime.now(UTC).timestamp(),
+                scaled_object=scaled.scaled_object.name,
+                before=before,
+                desired=decision.desired,
+                metric=decision.metric,
+                reason=decision.reason,
+            )
+        )
 
     async def _lags(self, scaled: _Scaled, monitor: QueueMonitor) -> Mapping[str, int] | None:
         try:
@@ -324,6 +311,7 @@ class LocalScaling:
             node_s=self._options.node_s,
             model_s=self._options.model_s,
             states=tuple(self._state(scaled) for scaled in self._scaled),
+            decisions=tuple(self._decisions),
         )
 
     def _state(self, scaled: _Scaled) -> ScalingState:

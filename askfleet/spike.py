@@ -24,12 +24,12 @@ import uvloop
 import yaml
 
 from askfleet.child import tail
-from askfleet.local_scaling import ScalingReport
 from askfleet.logs import configure_logs
 from askfleet.scaling.record import Question, Timeline, read_timeline, write_timeline
 from askfleet.spike_picture import draw
 from askfleet.state import StateFolder
 from bus.connection import connect
+from bus.scaling import ScalingReport
 from bus.stored import read_all
 from bus.topology import ANSWERS
 from contracts import Evidence, Route, decode_event

@@ -16,7 +16,7 @@ from askfleet.embedded.milvus import MilvusServer
 from askfleet.embedded.nats import NatsServer
 from askfleet.embedded.phoenix import PhoenixServer
 from askfleet.fork_client import ForkServer, can_fork
-from askfleet.local_scaling import LocalScaling, ScalingOptions, ScalingReport
+from askfleet.local_scaling import LocalScaling, ScalingOptions
 from askfleet.lock import StateLock
 from askfleet.ports import PortBook
 from askfleet.state import ProcessRecord, StackRecord, StateFolder, write_private
@@ -25,6 +25,7 @@ from askfleet.tenants import ensure_tenants, operator_key_digest, public_keys
 from askfleet.worker import worker_process
 from bus.connection import connect
 from bus.provision import provision
+from bus.scaling import ScalingReport
 from contracts.errors import Misconfigured
 
 log = structlog.get_logger(__name__)

@@ -243,12 +243,19 @@ BRIDGE = Role(
 OPERATOR = Role(
     "operator",
     "people at the command line: everything of the fleet",
-    publish=("af.>", f"{API}.>", "$JS.ACK.>", "$JS.FC.>", f"$O.{ARTEFACTS_BUCKET}.>"),
+    publish=(
+        "af.>",
+        f"{API}.>",
+        "$JS.ACK.>",
+        "$JS.FC.>",
+        f"$O.{ARTEFACTS_BUCKET}.>",
+        f"{inbox('ops')}.>",  # the local scaler works with this role, and answers the operator's page
+    ),
     subscribe=_hears("operator", "af.>", ADVISORIES),
 )
 OPS = Role(
     "ops",
-    "the operator's page: sees queues and answers, replays and purges dead letters, cancels answers",
+    "the operator's page: sees queues, scaling and answers, replays and purges dead letters, cancels answers",
     publish=(
         *_watches(STREAMS),
         *(
@@ -263,6 +270,7 @@ OPS = Role(
         subjects.INGEST,
         subjects.CANCEL,
         subjects.WORKERS_PING,
+        subjects.SCALING,
         *_presence(),
     ),
     subscribe=_hears("ops", subjects.WORKERS_PING),

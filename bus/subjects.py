@@ -31,6 +31,7 @@ OUTCOME = "af.outcome.*"
 FEEDBACK = "af.feedback.*.*"
 GIVEN_UP = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES"
 WORKERS_PING = "af.workers.ping"
+SCALING = "af.scaling.ask"
 HANDED_BACK = "af.handed-back.*.*.*"
 
 

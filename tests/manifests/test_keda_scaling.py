@@ -13,6 +13,7 @@ from bus.topology import STAGES, Stream
 from tests.manifests.conftest import Render
 from tests.manifests.strict import Manifest, named
 from tests.manifests.workloads import BASE, OVERLAYS, Workload, workloads
+from workers.ops.settings import OpsSettings
 
 FOLDERS = (BASE, *OVERLAYS)
 HEADLESS = "nats-headless.nats.svc.cluster.local:8222"
@@ -88,6 +89,14 @@ def test_the_lag_of_a_pod_is_what_it_works_on_and_the_queue_that_is_borne(
         borne = int(scaled["metadata"]["annotations"][QUEUE])
         assert borne >= 1
         assert _target(scaled) == workload.slots + borne, workload.name
+
+
+@each_folder
+def test_the_operators_page_is_told_the_lag_that_is_aimed_at(rendered: Render, folder: Path) -> None:
+    manifests = rendered(folder)
+    aimed_at = {name: _target(scaled) for name, scaled in named(manifests, "ScaledObject").items()}
+    told = OpsSettings(scaling_targets=workloads(manifests)["ops"].environment["AF_SCALING_TARGETS"]).targets
+    assert told == aimed_at
 
 
 @each_folder

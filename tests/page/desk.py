@@ -207,6 +207,7 @@ class Desk:
             **self._shared(),  # type: ignore[arg-type]
             ops_key_sha256=key_digest(OPERATOR_KEY),
             trace_link="http://127.0.0.1:9/traces/{trace_id}",
+            scaling_targets="generation-default=80",
         )
         ops = serve_ops(await self._connect("ops"), settings)
         self.operator_port, _ = await self._open.enter_async_context(ops)

@@ -1,6 +1,7 @@
 """The operator's page in a real Chromium, beside a fleet in which each worker has the rights of its role."""
 
 import re
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -10,8 +11,27 @@ from desk import ABSENT, KEY, MARKUP, OPERATOR_KEY, Desk
 from playwright.async_api import Browser, Page, expect
 from window import Window, open_window
 
+from bus.scaling import ScalingDecision, ScalingReport, ScalingState, answer_scaling
 from bus.testing import eventually
 from contracts import Cancelled
+
+GROWING = ScalingState(
+    scaled_object="generation-default",
+    worker="generation",
+    metric=184,
+    target_value=80,
+    desired=3,
+    ready=2,
+    starting=1,
+    most=4,
+    reason="ceil(184 / 80) = 3",
+)
+TO_ONE = ScalingDecision(
+    at=1, scaled_object="generation-default", before=0, desired=1, metric=1, reason="1 > 0: KEDA activates"
+)
+TO_THREE = ScalingDecision(
+    at=2, scaled_object="generation-default", before=2, desired=3, metric=184, reason="ceil(184 / 80) = 3"
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -65,6 +85,30 @@ async def test_the_board_shows_stages_workers_and_the_times_of_an_answer(ops: Wi
         stage = page.get_by_role("article", name=kind, exact=True)
         await expect(stage.locator("dd").nth(2)).not_to_have_text("0")
     await expect(page.locator("#workers")).to_contain_text(re.compile("bridge-[0-9a-f]{8}"))
+
+
+async def test_the_decisions_of_the_local_scaler_are_shown_and_elsewhere_the_lag_alone(
+    ops: Window, desk: Desk
+) -> None:
+    scaling = ops.page.locator("#scaling")
+    row = scaling.locator("tr", has_text="generation-default")
+    await expect(scaling).to_contain_text("in a cluster KEDA decides")
+    await expect(row.locator("td").nth(2)).to_have_text("80")
+    await expect(scaling).not_to_contain_text("Last decisions")
+
+    report = ScalingReport(at=time.time(), speed=60, states=(GROWING,), decisions=(TO_THREE, TO_ONE))
+    async with answer_scaling(desk.bus, lambda: report):
+        await expect(scaling).to_contain_text("KEDA's clock runs 60 times as fast")
+        cells = await row.first.locator("td").all_inner_texts()
+        assert cells[1:6] == ["184", "80", "3", "2 (1 starting)", "0 to 4"]
+        assert cells[7] == "ceil(184 / 80) = 3"
+        decisions = scaling.get_by_role("region", name="Table of decisions").locator("tbody tr")
+        assert await decisions.locator("td:nth-child(3)").all_inner_texts() == ["2 to 3", "0 to 1"]
+        assert await decisions.locator("td:nth-child(5)").all_inner_texts() == [
+            TO_THREE.reason,
+            TO_ONE.reason,
+        ]
+    await expect(scaling).to_contain_text("in a cluster KEDA decides")
 
 
 async def test_an_answer_under_way_is_cancelled_after_a_question(ops: Window, desk: Desk) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,7 @@ import pytest
 
 from askfleet.child import Child, ChildSpec, accepts_connections
 from askfleet.embedded.nats import NatsServer
-from askfleet.local_scaling import Bounds, LocalScaling, ScalingOptions, ScalingReport
+from askfleet.local_scaling import Bounds, LocalScaling, ScalingOptions
 from askfleet.pool import ColdStart, Pool
 from askfleet.ports import PortBook
 from askfleet.scaling import Trigger
@@ -26,6 +27,7 @@ from askfleet.tenants import DEMO_TENANT, ensure_tenants, public_keys
 from bus import subjects
 from bus.connection import connect
 from bus.provision import provision
+from bus.scaling import ScalingReport, read_scaling
 from bus.subjects import Lane
 from bus.testing import eventually
 from bus.topology import ROUTE
@@ -251,6 +253,11 @@ class Queue:
             subject = subjects.query(DEMO_TENANT, Lane.FRESH)
             await asyncio.gather(*(bus.js.publish(subject, b"{}") for _ in range(count)))
 
+    async def asked_by(self, role: str) -> ScalingReport | None:
+        settings = self.state.nats_keys.settings(self.server.url, role)
+        async with connect(settings, name="test") as bus:
+            return await read_scaling(bus)
+
     async def empty(self) -> None:
         settings = self.state.nats_keys.settings(self.server.url, "router")
         async with connect(settings, name="test") as bus:
@@ -315,6 +322,14 @@ async def test_replicas_come_with_the_queue_and_go_with_it(
         assert seen.report.states[0].metric == 100
         await queue.empty()
         await eventually(lambda: seen.left == 0, within_s=20)
+        told = await queue.asked_by("ops")
+        assert told is not None
+        assert told.states == seen.report.states
+        newest, *_, oldest = told.decisions
+        assert (newest.desired, oldest.before, oldest.desired) == (0, 0, 1)
+        assert all(later.before == earlier.desired for later, earlier in pairwise(told.decisions))
+        assert oldest.reason == "100 > 0: KEDA activates"
+    assert await queue.asked_by("ops") is None
     assert supervisor.statuses == ()
     timeline = read_timeline(record)
     assert timeline.run.speed == SPEED

@@ -1,11 +1,13 @@
 """What the operator's page asks: numbers, dead letters, recent answers; replay, purge, cancel."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
 
+import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,12 +16,16 @@ from bus.dead_letter import DeadLetter, LetterFilter, forget_letter, read_latest
 from bus.operations import Fate, cancel_one, in_parallel
 from bus.overview import Overview, read_overview
 from bus.resubmission import Replayed, replay
-from contracts.errors import AnswerNotFound, Unauthorized
+from bus.scaling import ScalingReport, read_scaling
+from contracts.errors import AnswerNotFound, DependencyUnavailable, Unauthorized
 from contracts.query import Name
 from workers.ops.recent import Recent, RecentAnswers
+from workers.ops.scaling import Scaling, local_scaling, scaling_elsewhere
 from workers.ops.settings import OpsSettings
 from workers.shell.pages import page_routes
 from workers.shell.tenants import key_digest
+
+log = structlog.get_logger(__name__)
 
 FOLDER = Path(__file__).parent / "page"
 MOST_LETTERS = 200
@@ -33,6 +39,7 @@ class Board(BaseModel):
 
     overview: Overview
     answers: tuple[Recent, ...]
+    scaling: Scaling
     trace_link: str
 
 
@@ -100,10 +107,15 @@ def install(app: FastAPI, desk: Desk) -> None:
     routes = APIRouter(prefix="/ops", tags=["operator"], dependencies=[Depends(desk.admit)])
     bus = desk.bus
 
-    @routes.get("/board", summary="Stages, workers and recent answers")
+    @routes.get("/board", summary="Stages, scaling, workers and recent answers")
     async def board() -> Board:
-        overview = await read_overview(bus)
-        return Board(overview=overview, answers=await desk.recent.read(), trace_link=desk.settings.trace_link)
+        overview, report = await asyncio.gather(read_overview(bus), _report(bus))
+        return Board(
+            overview=overview,
+            answers=await desk.recent.read(),
+            scaling=local_scaling(report) if report else scaling_elsewhere(overview, desk.settings.targets),
+            trace_link=desk.settings.trace_link,
+        )
 
     @routes.get("/letters", summary="Dead letters, newest first")
     async def letters(stage: str = "", tenant: str = "", code: str = "") -> Letters:
@@ -134,6 +146,15 @@ def install(app: FastAPI, desk: Desk) -> None:
 
     app.include_router(routes)
     app.router.routes.extend(page_routes(FOLDER, {"/": "ops.html", "/ops": "ops.html"}))
+
+
+async def _report(bus: Bus) -> ScalingReport | None:
+    """A scaler that does not answer in time does not hide the board."""
+    try:
+        return await read_scaling(bus)
+    except DependencyUnavailable as error:
+        log.warning("the scaler did not answer", action="scaling.unanswered", error=error.detail)
+        return None
 
 
 async def _each(sequences: tuple[int, ...], work: Callable[[int], Awaitable[R]]) -> list[R]:

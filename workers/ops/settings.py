@@ -20,6 +20,18 @@ class OpsSettings(WorkerSettings):
         default="", description="where a trace is shown, with `{trace_id}` in it; empty: no links"
     )
 
+    scaling_targets: str = Field(
+        default="",
+        pattern=r"^$|^[a-zA-Z0-9_-]+=\d+(,[a-zA-Z0-9_-]+=\d+)*$",
+        description="the lag for each replica that KEDA aims at, as router=32,sql=16: shown beside the lag",
+    )
+
+    @property
+    def targets(self) -> dict[str, float]:
+        """By ScaledObject."""
+        pairs = (pair.partition("=") for pair in filter(None, self.scaling_targets.split(",")))
+        return {name: float(target) for name, _, target in pairs}
+
     @property
     def key_digests(self) -> frozenset[str]:
         return frozenset(filter(None, self.ops_key_sha256.split(",")))

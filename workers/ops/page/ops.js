@@ -60,6 +60,7 @@ async function look() {
   const board = await call("/ops/board");
   drawProblems(board.overview.problems);
   drawStages(board.overview.stages);
+  drawScaling(board.scaling);
   drawAnswers(board);
   drawWorkers(board.overview);
   if (performance.now() > toldUntil) live("on", "Live");
@@ -101,6 +102,51 @@ function drawStages(stages) {
       h("dl", {}, facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { class: name === "Workers" && unserved ? "alarm" : undefined }, String(value))])),
     );
   }));
+}
+
+function known(value) {
+  return value === null ? "-" : value.toLocaleString("en");
+}
+
+function clock(epochSeconds) {
+  return epochSeconds === null ? "-" : new Date(epochSeconds * 1000).toLocaleTimeString();
+}
+
+function drawScaling(scaling) {
+  redraw("scaling", scaling, () => {
+    const local = scaling.decided === "local";
+    const told = local
+      ? `askfleet up decides here, by the ScaledObjects.${scaling.speed === 1 ? "" : ` KEDA's clock runs ${scaling.speed} times as fast.`}`
+      : "No local scaler answers: in a cluster KEDA decides (kubectl get scaledobject,hpa). Its decisions are not known here; the lag is what it reads.";
+    const head = local ? ["Scaled", "Metric", "Target each", "Desired", "Actual", "Range", "Since", "Why"] : ["Scaled", "Lag", "Target each", "Workers", "Note"];
+    return [
+      h("p", { class: "soft small" }, told),
+      scroller("Table of what is scaled", head, scaling.scaled.map((found) => cells(local ? localScaled(found) : scaledElsewhere(found)))),
+      scaling.decisions.length ? h("h3", { class: "small soft" }, "Last decisions") : "",
+      scaling.decisions.length ? scroller("Table of decisions", ["At", "Scaled", "Replicas", "Metric", "Why"], scaling.decisions.map((made) => cells(decision(made)))) : "",
+    ];
+  });
+}
+
+function localScaled({ scaled_object: name, metric, target, desired, ready, starting, draining, least, most, since, why }) {
+  const others = [[starting, "starting"], [draining, "draining"]].filter(([number]) => number).map(([number, word]) => `${number} ${word}`).join(", ");
+  return [name, metric === null ? "unreadable" : known(metric), known(target), known(desired), others ? `${ready} (${others})` : known(ready), `${least} to ${most}`, clock(since), why];
+}
+
+function scaledElsewhere({ scaled_object: name, metric, target, ready, why }) {
+  return [name, metric === null ? "unreadable" : known(metric), known(target), known(ready), why || "-"];
+}
+
+function decision({ at, scaled_object: name, before, desired, metric, reason }) {
+  return [clock(at), name, `${before} to ${desired}`, known(metric), reason];
+}
+
+function cells(values) {
+  return h("tr", {}, values.map((value) => h("td", {}, value)));
+}
+
+function scroller(label, head, rows) {
+  return h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": label }, h("table", {}, h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows)));
 }
 
 function brief(ms) {
