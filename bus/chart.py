@@ -59,7 +59,11 @@ def values(keys: PublicKeys) -> dict[str, Any]:
             },
         },
         "reloader": {"merge": {"securityContext": _confined()}},
-        "promExporter": {"enabled": True, "merge": {"securityContext": _confined()}},
+        "promExporter": {
+            "enabled": True,
+            "podMonitor": {"enabled": True},
+            "merge": {"securityContext": _confined()},
+        },
         "podTemplate": {
             "topologySpreadConstraints": {
                 "kubernetes.io/hostname": {"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"},

@@ -34,7 +34,7 @@ def test_every_object_is_valid(rendered: Render, schemas: Schemas, folder: Path)
 
 @pytest.mark.parametrize("component", WARM, ids=lambda folder: folder.name)
 def test_every_way_to_keep_a_gpu_warm_fits_the_overlay(
-    kubectl: Path, schemas: Schemas, tmp_path: Path, component: Path
+    kubectl: Path, rendered: Render, schemas: Schemas, tmp_path: Path, component: Path
 ) -> None:
     overlay = next(folder for folder in OVERLAYS if folder.name == "aws-karpenter")
     chosen = {
@@ -44,7 +44,7 @@ def test_every_way_to_keep_a_gpu_warm_fits_the_overlay(
         "components": [os.path.relpath(component, tmp_path.resolve())],
     }
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(chosen))
-    made, plain = render(kubectl, tmp_path), render(kubectl, overlay)
+    made, plain = render(kubectl, tmp_path), rendered(overlay)
     assert made != plain, f"{component.name} changes nothing"
     checked = [m for m in made if (m["apiVersion"], m["kind"]) not in WITHOUT_SCHEMA]
     assert [problem for manifest in checked for problem in schemas.problems(manifest)] == []

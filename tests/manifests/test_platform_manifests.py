@@ -16,7 +16,7 @@ from tests.manifests.strict import Schemas, named, read
 from tests.manifests.workloads import BASE
 
 FOLDERS = tuple(sorted(path.parent for path in PLATFORM.glob("*/kustomization.yaml")))
-WITHOUT_SCHEMA = {"Cluster", "PrometheusRule"}
+WITHOUT_SCHEMA = {"Cluster", "PodMonitor", "PrometheusRule"}
 """Kinds whose CRD is not beside the checkout."""
 WORKERS, KEDA, PEOPLE = "askfleet", "keda", "monitoring"
 NAMESPACE = "kubernetes.io/metadata.name"
