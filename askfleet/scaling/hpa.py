@@ -94,6 +94,9 @@ class Hpa:
         down_s = behavior.down.window_s if behavior else DEFAULT_DOWN.window_s
         lowest = min([proposed, *_within(self._recommended, now_s, up_s)])
         highest = max([proposed, *_within(self._recommended, now_s, down_s)])
+        # With a behaviour the source keeps what is after the cutoff, without one what is not before it.
+        if behavior is None:
+            highest = max([highest, *(m.count for m in self._recommended if m.at_s == now_s - down_s)])
         self._recommended = [m for m in self._recommended if m.at_s > now_s - max(up_s, down_s)]
         self._recommended.append(_Moment(now_s, proposed))
         if behavior is None:

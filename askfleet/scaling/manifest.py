@@ -82,6 +82,7 @@ def _text(value: object) -> object:
 
 
 NumberText = Annotated[float, BeforeValidator(_text)]
+WholeText = Annotated[int, BeforeValidator(_text)]
 
 
 def _quantity(value: object) -> object:
@@ -149,10 +150,10 @@ class _TriggerMetadata(_Part):
     nats_server_monitoring_endpoint: str = ""
     account: str = ""
     account_id: str = Field(default="", alias="accountID")
-    stream: str
-    consumer: str
-    lag_threshold: NumberText = 10.0
-    activation_lag_threshold: NumberText = 0.0
+    stream: str = Field(min_length=1)
+    consumer: str = Field(min_length=1)
+    lag_threshold: WholeText = 10
+    activation_lag_threshold: WholeText = 0
     use_https: str = "false"
 
 
@@ -228,6 +229,9 @@ def _measure(spec: _Spec, path: Path) -> tuple[Formula, float, float]:
     names = [_trigger(entry).name for entry in spec.triggers]
     if len(set(names)) < len(names):
         raise InvalidScaledObject(path, "spec.triggers", f"two triggers have one name: {', '.join(names)}")
+    for number, entry in enumerate(spec.triggers):
+        if not (entry.metadata.account or entry.metadata.account_id):
+            raise InvalidScaledObject(path, f"spec.triggers.{number}.metadata.account", "is missing")
     modifiers = spec.advanced.scaling_modifiers
     field = "spec.advanced.scalingModifiers"
     if modifiers is None:
@@ -238,7 +242,7 @@ def _measure(spec: _Spec, path: Path) -> tuple[Formula, float, float]:
                 f"is missing: of triggers ({', '.join(names)}) the HPA takes the largest, not the sum",
             )
         only = spec.triggers[0].metadata
-        target_value, activation = only.lag_threshold, only.activation_lag_threshold
+        target_value, activation = float(only.lag_threshold), float(only.activation_lag_threshold)
         formula = _formula(names[0], path, "spec.triggers.0.name")
         field = "spec.triggers.0.metadata.lagThreshold"
     else:
@@ -248,6 +252,10 @@ def _measure(spec: _Spec, path: Path) -> tuple[Formula, float, float]:
         if unknown:
             raise InvalidScaledObject(path, f"{field}.formula", f"there is no trigger {unknown[0]!r}")
         field = f"{field}.target"
+        if spec.fallback is not None and not target_value.is_integer():
+            raise InvalidScaledObject(
+                path, field, f"{target_value:g} is no whole number, and KEDA leaves the fallback out"
+            )
     if target_value <= 0:
         raise InvalidScaledObject(path, field, f"{target_value:g} is not greater than 0")
     return formula, target_value, activation

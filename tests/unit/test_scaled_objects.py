@@ -60,6 +60,10 @@ def test_generation_is_read_with_both_lanes_and_its_windows() -> None:
         ("type: Percent, value: 100", "type: Share, value: 100", "scaleUp.policies.0.type", "'Share'"),
         ("type: nats-jetstream", "type: kafka", "spec.triggers.0.type", "'kafka'"),
         ("metricType: AverageValue", "metricType: Value", "metricType", "'Value'"),
+        ('lagThreshold: "80"', 'lagThreshold: "7.5"', "spec.triggers.0.metadata.lagThreshold", "'7.5'"),
+        ('target: "80"', 'target: "7.5"', "spec.advanced.scalingModifiers.target", "7.5 is no whole number"),
+        ("account: FLEET", 'account: ""', "spec.triggers.0.metadata.account", "is missing"),
+        ("behavior: currentReplicas", "behavior: triggerScoped", "spec.fallback.behavior", "'triggerScoped'"),
     ],
 )
 def test_what_is_wrong_is_named_by_file_field_and_value(

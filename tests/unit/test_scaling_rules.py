@@ -73,6 +73,12 @@ def test_without_any_behaviour_the_hpa_doubles_or_goes_to_four() -> None:
     assert path(replace(SPIKE, behavior=None), [1_000] * 4, replicas=1) == [4, 8, 16, 32]
 
 
+def test_what_is_as_old_as_the_window_counts_only_without_a_behaviour() -> None:
+    lags = [32.0, *[4.0] * 21]
+    assert path(SPIKE, lags, replicas=8)[19:] == [8, 1, 1]
+    assert path(replace(SPIKE, behavior=None), lags, replicas=8)[19:] == [8, 8, 1]
+
+
 def test_a_policy_counts_what_was_added_in_its_period() -> None:
     slow = replace(DEFAULT_UP, policies=(Policy(PolicyKind.PODS, 2, 60),))
     scaled_object = replace(SPIKE, behavior=Behavior(up=slow, down=DEFAULT_DOWN))
