@@ -70,6 +70,11 @@ class ScalingOptions:
 
     def scaled_objects(self) -> dict[str, ScaledObject]:
         """By worker, bounded. Raises Misconfigured."""
+        if self.bounds and not self.folder.is_dir():
+            raise Misconfigured(
+                f"There is no folder {self.folder}.",
+                remedy="Give --scaled-objects DIR, as with deploy/keda/base/scaledobjects of a checkout.",
+            )
         known = {found.target: found for found in read_scaled_objects(self.folder)} if self.bounds else {}
         found = {}
         for worker, bounds in self.bounds.items():

@@ -30,6 +30,11 @@ SCALING = "Scaling"
 LAPTOP = Bounds(1, 2)
 """One stays warm, so that the first question does not wait; a second one is as much as two cores carry."""
 
+NOTHING_IS_SCALED = (
+    "[bold]scaling[/]  nothing is scaled: an installed package holds no ScaledObjects. "
+    "Give --scaled-objects DIR, as with deploy/keda/base/scaledobjects of a checkout, or --no-scaling."
+)
+
 
 def up(
     state_dir: options.StateDir = options.STATE_DIR,
@@ -101,7 +106,9 @@ def up(
     if demo and sql_dsn:
         raise Misconfigured("--demo loads the embedded database.", remedy="Leave --sql-dsn out.")
     fixed = replicas(workers or [])
-    bounds = {} if no_scaling else scaled(scale, fixed)
+    bounds = {} if no_scaling else scaled(scale, fixed, scaled_objects)
+    if not (bounds or no_scaling or "generation" in fixed or scaled_objects.is_dir()):
+        Console().print(NOTHING_IS_SCALED, soft_wrap=True, highlight=False)
     stack_options = StackOptions(
         replicas=fixed,
         scaling=ScalingOptions(
@@ -135,11 +142,19 @@ def replicas(values: list[str]) -> dict[str, int]:
     return found
 
 
-def scaled(values: list[str] | None, fixed: Mapping[str, int]) -> dict[str, Bounds]:
-    """`["generation=0:4"]` as bounds by worker; the default for what is not said. Raises Misconfigured."""
+def scaled(
+    values: list[str] | None, fixed: Mapping[str, int], folder: Path = SCALED_OBJECTS
+) -> dict[str, Bounds]:
+    """`["generation=0:4"]` as bounds by worker; the default for what is not said. Raises Misconfigured.
+
+    Args:
+        fixed: workers whose number stays.
+        folder: of the ScaledObjects; only the one that ships may be missing.
+    """
     if values is None:
-        shipped = SCALED_OBJECTS.is_dir() and os.environ.get("AF_MODEL", "default") == "default"
-        return {"generation": LAPTOP} if shipped and "generation" not in fixed else {}
+        known = folder != SCALED_OBJECTS or folder.is_dir()
+        by_default = os.environ.get("AF_MODEL", "default") == "default" and "generation" not in fixed
+        return {"generation": LAPTOP} if known and by_default else {}
     found = {}
     for value in values:
         match = re.fullmatch(r"([a-z]+)=(\d+):(\d+)", value)

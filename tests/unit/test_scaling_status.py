@@ -92,6 +92,7 @@ def test_a_stack_that_scales_nothing_says_how_to_begin(
 def test_generation_is_scaled_unless_its_number_is_given() -> None:
     assert scaled(None, {}) == {"generation": LAPTOP}
     assert scaled(None, {"generation": 2}) == {}
+    assert scaled(None, {}, Path("theirs")) == {"generation": LAPTOP}
     assert scaled(["generation=0:4", "router=1:3"], {}) == {
         "generation": Bounds(0, 4),
         "router": Bounds(1, 3),
