@@ -1,8 +1,8 @@
 """KEDA's own part: from 0 to 1, and from anything to 0 after the cooldown.
 
 Read in KEDA's pkg/scaling/executor/scale_scaledobjects.go (RequestScale, scaleToZeroOrIdle,
-scaleFromZeroOrIdle), pkg/scaling/scale_handler.go (activity with a formula) and pkg/fallback/fallback.go,
-as of 2.20.
+scaleFromZeroOrIdle), pkg/scaling/scale_handler.go (activity with a formula) and pkg/fallback/fallback.go;
+docs/scaling.md says in which versions.
 """
 
 from askfleet.scaling.hpa import Recommendation
