@@ -90,10 +90,21 @@ def test_what_is_installed_is_hashed_or_made_here() -> None:
         for part in text.split("&&")
         if re.search(r"\bpip install\b", part)
     ]
-    assert len(installed) >= 6
+    assert len(installed) >= 8
     for command in installed:
         hashed = "--require-hashes" in command and "-r requirements/" in command
         assert hashed or ("--offline" in command and "/wheel/" in command), command
+
+
+def test_a_package_that_comes_as_source_is_built_by_what_was_hashed() -> None:
+    for name in ("build", "build-bulk", "build-generation-gpu"):
+        commands = [part for kind, text in lineage(name) if kind == "RUN" for part in text.split("&&")]
+        installed = [part for part in commands if re.search(r"\bpip install\b", part)]
+        tools = next(at for at, part in enumerate(installed) if "-r requirements/build.txt" in part)
+        for at, part in enumerate(installed):
+            if "--require-hashes" in part and not re.search(r"-r requirements/(build|uv)\.txt", part):
+                assert at > tools, part
+                assert "--no-build-isolation" in part, part
 
 
 def test_bases_are_arguments_with_a_tag_and_vllms_is_the_locked_one() -> None:
