@@ -23,6 +23,7 @@ COMMANDS = (
     "load",
     "fleet",
     "tune",
+    "simulate",
     "eval",
 )
 """Each is the function, or the group of commands, of that name in `askfleet.commands.<name>`."""

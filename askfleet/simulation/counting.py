@@ -1,7 +1,7 @@
 """Questions by number, second by second: for whole fleets and for many candidates at once.
 
 The rules of scaling, the nodes and the bounds of neighbours' help are those of `following`; questions are
-not told apart. What is in work at a site moves through stages whose times add up to the mean time of an answer
+not told apart. What is in work at a site moves through stages whose times add up to the mean of an answer
 in the batch of that moment, so answers vary about as much as lengths do; waits follow from the counts of
 arrivals and starts, first come, first served. Exact to about a second; tests hold it against `following`.
 """

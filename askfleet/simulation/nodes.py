@@ -19,7 +19,7 @@ class Provisioning:
 
     node_s: float = 180.0
     model_s: float = 120.0
-    keep_node_s: float = 60.0
+    keep_node_s: float = 300.0
     warm_nodes: int = 0
     gpus: int = 1
 

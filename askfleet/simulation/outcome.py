@@ -1,5 +1,6 @@
 """What a simulated run cost and delivered."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -50,12 +51,6 @@ class Waits:
         return float(self.weights[self.seconds > seconds].sum() / self.questions) if self.questions else 0.0
 
 
-def merged(waits: list[Waits]) -> Waits:
-    return Waits(
-        np.concatenate([each.seconds for each in waits]), np.concatenate([each.weights for each in waits])
-    )
-
-
 @dataclass(frozen=True)
 class Outcome:
     """One cluster, or one policy on one.
@@ -95,6 +90,27 @@ class Outcome:
             most_ready=self.most_ready,
             spilled=round(self.spilled),
         )
+
+
+def together(outcomes: Sequence[Outcome]) -> Outcome:
+    """A fleet as one, without its path; `most_ready` is the sum of what each had at most."""
+    waits = Waits(
+        np.concatenate([each.waits.seconds for each in outcomes]),
+        np.concatenate([each.waits.weights for each in outcomes]),
+    )
+    written = sum(each.answer_s * each.waits.questions for each in outcomes)
+    return Outcome(
+        name="all",
+        waits=waits,
+        unbegun=sum(each.unbegun for each in outcomes),
+        gpu_hours=sum(each.gpu_hours for each in outcomes),
+        cold_starts=sum(each.cold_starts for each in outcomes),
+        most_ready=sum(each.most_ready for each in outcomes),
+        spilled=sum(each.spilled for each in outcomes),
+        mean_in_queue=sum(each.mean_in_queue for each in outcomes),
+        path=(),
+        answer_s=written / max(1.0, waits.questions),
+    )
 
 
 @dataclass(frozen=True)

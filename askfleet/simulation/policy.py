@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass, replace
 
 from askfleet.scaling import ScaledObject
+from askfleet.scaling.scaled_object import DEFAULT_BEHAVIOR
 from askfleet.simulation.demand import Rates
 from askfleet.simulation.service import Service
 
@@ -72,6 +73,11 @@ def by_queue(
         least if start is None else start,
         warm_nodes=warm_nodes,
     )
+
+
+def down_window_s(scaled_object: ScaledObject) -> int:
+    """The stabilisation window of scale-in."""
+    return (scaled_object.behavior or DEFAULT_BEHAVIOR).down.window_s
 
 
 def named(scaled_object: ScaledObject, warm_nodes: int = 0) -> str:

@@ -1,0 +1,401 @@
+"""`askfleet simulate ...`: what a policy of scaling costs and delivers, before anybody pays for it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from askfleet.screen import screen
+from contracts.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from askfleet.scaling import ScaledObject
+    from askfleet.simulation.assumptions import Assumptions
+    from askfleet.simulation.comparison import Bench
+    from askfleet.simulation.demand import Rates
+    from askfleet.simulation.loads import Shape as ShapeName
+    from askfleet.simulation.outcome import Figures, Outcome
+    from askfleet.simulation.policy import Policy
+
+simulate = typer.Typer(
+    help="What a policy of scaling costs and delivers: arrivals, queue, KEDA and HPA, nodes, cold starts, "
+    "batches. All of it is simulated; the rules of scaling are those of `askfleet up`.\n\n"
+    "    askfleet simulate compare --plot costs.png\n\n"
+    "    askfleet simulate recommend --p95-wait 10 --export generation-default.yaml",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+SHIPPED = Path(__file__).parents[2] / "deploy/keda/base/scaledobjects/generation-default.yaml"
+NOTHING_KEEPS = 1
+
+Arrivals = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV or JSON lines: `at` (seconds or ISO 8601) of each question, or `per_minute`. "
+        "Without it: a made day."
+    ),
+]
+Shape = Annotated[
+    str, typer.Option(help="Of the made arrivals: `day`, `constant`, or `spike` (a day with one).")
+]
+Peak = Annotated[float, typer.Option(min=0.001, help="Questions a second at the peak of the made arrivals.")]
+Hours = Annotated[float, typer.Option(min=0.05, max=744, help="How long the made arrivals go on.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of arrivals and lengths; the same seed, the same run.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="An assumption as name=value; `askfleet simulate assumptions` lists them."),
+]
+Object = Annotated[Path, typer.Option("--scaled-object", help="The ScaledObject to start from.")]
+Target = Annotated[int | None, typer.Option(min=1, help="Target instead of the file's.")]
+Json = Annotated[bool, typer.Option("--json", help="Figures as JSON on stdout.")]
+Plot = Annotated[Path | None, typer.Option(help="Draw into this PNG.")]
+
+PEAK = 20.0
+
+
+@simulate.command()
+def assumptions(set_: Set = None) -> None:
+    """List what a simulation takes for granted: the engine, lengths, nodes, CPU.
+
+    askfleet simulate assumptions --set slots=128
+    """
+    from rich.table import Table
+
+    from askfleet.simulation.assumptions import Assumptions, assumed
+
+    found = assumed(set_ or [])
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for head in ("name", "value", "meaning"):
+        table.add_column(head, no_wrap=head != "meaning")
+    for name, field in Assumptions.model_fields.items():
+        table.add_row(name.replace("_", "-"), f"{getattr(found, name):g}", field.description)
+    screen().print(table)
+    typer.echo(f"A full replica writes {found.replica_per_s:.2f} answers a second.")
+
+
+@simulate.command()
+def run(
+    arrivals: Arrivals = None,
+    shape: Shape = "day",
+    peak: Peak = PEAK,
+    hours: Hours = 24.0,
+    seed: Seed = 1,
+    set_: Set = None,
+    scaled_object: Object = SHIPPED,
+    least: Annotated[int | None, typer.Option(min=0, help="minReplicaCount instead of the file's.")] = None,
+    target: Target = None,
+    warm_nodes: Annotated[int, typer.Option(min=0, help="GPU nodes kept without a replica.")] = 0,
+    json: Json = False,
+    plot: Plot = None,
+) -> None:
+    """One ScaledObject under these arrivals.
+
+    askfleet simulate run --shape spike --peak 10 --least 1 --plot day.png
+    """
+    from askfleet.scaling import read_scaled_object
+    from askfleet.simulation.comparison import with_settings
+    from askfleet.simulation.drawing import draw_run
+    from askfleet.simulation.policy import by_queue, down_window_s
+
+    shipped = read_scaled_object(scaled_object)
+    changed = with_settings(
+        shipped,
+        target=shipped.target_value if target is None else target,
+        least=shipped.min_replicas if least is None else least,
+        window_s=down_window_s(shipped),
+    )
+    bench, assumed = _bench(arrivals, shape, (peak, hours), seed, set_)
+    outcomes = _outcomes(bench, [by_queue(changed, warm_nodes=warm_nodes)])
+    _report(outcomes, assumed, json=json)
+    if plot is not None:
+        draw_run(bench.load.rates, outcomes[0], plot)
+        _say_plot(plot, json=json)
+
+
+@simulate.command()
+def compare(
+    arrivals: Arrivals = None,
+    shape: Shape = "day",
+    peak: Peak = PEAK,
+    hours: Hours = 24.0,
+    seed: Seed = 1,
+    set_: Set = None,
+    scaled_object: Object = SHIPPED,
+    cpu: Annotated[list[int] | None, typer.Option(min=1, help="Target of a CPU-based HPA, percent.")] = None,
+    static: Annotated[list[int] | None, typer.Option(min=1, help="A fixed number of replicas.")] = None,
+    target: Annotated[list[int] | None, typer.Option(min=1, help="Another target of the queue.")] = None,
+    json: Json = False,
+    plot: Plot = None,
+) -> None:
+    """Queue-depth scaling beside CPU-based scaling and fixed numbers, under the same arrivals.
+
+    askfleet simulate compare --target 56 --target 80 --cpu 80 --cpu 25 --static 4
+    """
+    from askfleet.scaling import read_scaled_object
+    from askfleet.simulation.drawing import draw_policies
+
+    bench, assumed = _bench(arrivals, shape, (peak, hours), seed, set_)
+    shipped = read_scaled_object(scaled_object)
+    policies = _compared(bench, assumed, (shipped, target or []), cpu=cpu or [80, 25], fixed=static or [])
+    outcomes = _outcomes(bench, policies)
+    rows = _report(outcomes, assumed, json=json)
+    if plot is not None:
+        draw_policies(bench.load.rates, outcomes, rows, plot)
+        _say_plot(plot, json=json)
+
+
+@simulate.command()
+def recommend(
+    arrivals: Arrivals = None,
+    shape: Shape = "day",
+    peak: Peak = PEAK,
+    hours: Hours = 24.0,
+    seed: Seed = 1,
+    set_: Set = None,
+    scaled_object: Object = SHIPPED,
+    p50_wait: Annotated[float | None, typer.Option(min=0, help="Median of the wait at most, s.")] = None,
+    p95_wait: Annotated[float, typer.Option(min=0, help="95th percentile of the wait at most, s.")] = 10.0,
+    p99_wait: Annotated[
+        float | None, typer.Option(min=0, help="99th percentile of the wait at most, s.")
+    ] = None,
+    over_deadline: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share that waits beyond the deadline at most.")
+    ] = None,
+    target: Annotated[list[int] | None, typer.Option(min=1, help="Targets to try.")] = None,
+    least: Annotated[
+        list[int] | None, typer.Option(min=0, help="Minimums (warm GPUs in use) to try.")
+    ] = None,
+    warm_nodes: Annotated[
+        list[int] | None, typer.Option(min=0, help="Numbers of empty nodes to try.")
+    ] = None,
+    window: Annotated[list[int] | None, typer.Option(min=0, help="Scale-in windows to try, s.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write the recommended ScaledObject there.")] = None,
+    json: Json = False,
+    plot: Plot = None,
+) -> None:
+    """Find the thresholds: the fewest GPU-hours that keep the limits on waits.
+
+    Every combination is tried on the same arrivals, counted by number; the choice and its closest rivals are
+    checked question by question where the arrivals are few enough. Exit status 1: nothing keeps the limits.
+
+        askfleet simulate recommend --p95-wait 10 --export generation-default.yaml
+
+        askfleet simulate recommend --arrivals monday.csv --least 0 --least 1 --window 900 --p99-wait 60
+    """
+    from askfleet.scaling import read_scaled_object
+    from askfleet.simulation.comparison import Grid, Objective
+    from askfleet.simulation.export import write_export
+    from askfleet.simulation.policy import down_window_s
+    from askfleet.simulation.recommendation import recommendation
+
+    shipped = read_scaled_object(scaled_object)
+    bench, assumed = _bench(arrivals, shape, (peak, hours), seed, set_)
+    grid = Grid(
+        targets=tuple(target or _targets(assumed.slots)),
+        least=tuple(least or (0, 1, 2)),
+        warm_nodes=tuple(warm_nodes or (0,)),
+        windows_s=tuple(window or (down_window_s(shipped), 900)),
+    )
+    objective = Objective(p50_wait, p95_wait, p99_wait, over_deadline)
+    found = recommendation(bench, grid.policies(shipped), objective, assumed.deadline_s, progress=_progress())
+    found.report(screen(), json=json)
+    if plot is not None:
+        from askfleet.simulation.drawing import draw_front
+
+        draw_front(found.rows, front=found.front, chosen=found.chosen, limit_s=p95_wait, path=plot)
+        _say_plot(plot, json=json)
+    if found.policy is None or found.policy.scaled_object is None:
+        raise typer.Exit(NOTHING_KEEPS)
+    if export is not None:
+        write_export(export, scaled_object, found.policy.scaled_object, slots=assumed.slots)
+        typer.echo(f"scaled object  {export}", err=json)
+
+
+@simulate.command()
+def fleet(
+    topology: Annotated[Path | None, typer.Option("--topology", "-f", help="File of the fleet.")] = None,
+    clusters: Annotated[int, typer.Option(min=1, max=200, help="Equal clusters, without a topology.")] = 10,
+    gpus: Annotated[int, typer.Option(min=1, max=1_000_000, help="Of all these clusters.")] = 4_000,
+    load: Annotated[
+        float, typer.Option(min=0.001, help="Peak of each cluster, of what its GPUs can do.")
+    ] = 0.8,
+    shift: Annotated[float, typer.Option(help="Hours by which each next cluster's day is later.")] = 2.4,
+    shape: Shape = "day",
+    hours: Hours = 24.0,
+    seed: Seed = 1,
+    set_: Set = None,
+    scaled_object: Object = SHIPPED,
+    target: Target = None,
+    spill: Annotated[bool, typer.Option(help="Neighbours take what waits.")] = True,
+    json: Json = False,
+    plot: Plot = None,
+) -> None:
+    """A whole fleet, second by second: own workers first, then neighbours, as the topology says.
+
+    askfleet simulate fleet --clusters 10 --gpus 4000 --no-spill
+    """
+    from dataclasses import replace
+
+    from askfleet.fleet.topology import read_topology
+    from askfleet.scaling import read_scaled_object
+    from askfleet.simulation.assumptions import assumed as assumed_by
+    from askfleet.simulation.counting import count, counted
+    from askfleet.simulation.drawing import draw_fleet
+    from askfleet.simulation.fleet_sites import of_topology, ring, sites
+
+    assumed = assumed_by(set_ or [])
+    shipped = read_scaled_object(scaled_object)
+    shipped = shipped if target is None else replace(shipped, target_value=float(target))
+    places = ring(clusters, gpus) if topology is None else of_topology(read_topology(topology), shipped)
+    wanted = [place.most * assumed.replica_per_s * load for place in places]
+    rates = [_made(shape, each, hours).shifted(shift * number) for number, each in enumerate(wanted)]
+    progress = _progress()
+    outcomes = count(
+        sites(places, shipped, assumed, spill=spill),
+        [counted(each, seed=seed + number) for number, each in enumerate(rates)],
+        assumed.lengths,
+        seed=seed,
+        progress=lambda share: progress(f"{len(places)} clusters", share),
+    )
+    _report(outcomes, assumed, json=json, first="cluster", total=True)
+    if plot is not None:
+        draw_fleet(outcomes, rates[0].seconds, plot)
+        _say_plot(plot, json=json)
+
+
+@simulate.command()
+def check(
+    record: Annotated[Path, typer.Argument(help="Recorded by `python -m askfleet.spike`.")],
+    scaled_object: Object = SHIPPED,
+    json: Json = False,
+    plot: Plot = None,
+) -> None:
+    """Predict a recorded run of the local stack, and say how far off it is. Exit status 1: beyond 15 %.
+
+    askfleet simulate check docs/images/scaling-spike.jsonl
+    """
+    from json import dumps
+
+    from askfleet.scaling import read_scaled_object
+    from askfleet.scaling.record import read_timeline
+    from askfleet.simulation.drawing import draw_comparison
+    from askfleet.simulation.recorded import compare
+    from askfleet.simulation.tables import show_comparison
+
+    found = compare(read_timeline(record), read_scaled_object(scaled_object))
+    if json:
+        typer.echo(dumps(found.as_dict(), indent=2))
+    else:
+        show_comparison(found, screen())
+    if plot is not None:
+        draw_comparison(found, plot)
+        _say_plot(plot, json=json)
+    if not found.keeps():
+        raise typer.Exit(NOTHING_KEEPS)
+
+
+def _bench(
+    arrivals: Path | None, shape: str, size: tuple[float, float], seed: int, settings: list[str] | None
+) -> "tuple[Bench, Assumptions]":
+    """`size`: peak and hours of made arrivals."""
+    from askfleet.simulation.assumptions import assumed
+    from askfleet.simulation.comparison import Bench
+    from askfleet.simulation.loads import Made, load_of
+
+    found = assumed(settings or [])
+    made = Made(_shape(shape), *size)
+    load = load_of(arrivals, made, found.lengths, seed=seed)
+    return Bench(load, found.service, found.provisioning), found
+
+
+def _made(shape: str, peak: float, hours: float) -> "Rates":
+    from askfleet.simulation.loads import Made
+
+    return Made(_shape(shape), peak, hours).rates()
+
+
+def _shape(given: str) -> "ShapeName":
+    from askfleet.simulation.loads import Shape
+
+    try:
+        return Shape(given)
+    except ValueError as error:
+        shapes = ", ".join(Shape)
+        raise Misconfigured(f"--shape {given!r} is unknown.", remedy=f"There are: {shapes}.") from error
+
+
+def _targets(slots: int) -> tuple[int, ...]:
+    """Whole numbers from half of the slots on, below and above them."""
+    return tuple(sorted({max(1, round(slots * share)) for share in (0.5, 0.75, 0.875, 1.0, 1.25)}))
+
+
+def _compared(
+    bench: "Bench",
+    assumed: "Assumptions",
+    queue: "tuple[ScaledObject, list[int]]",
+    *,
+    cpu: list[int],
+    fixed: list[int],
+) -> "list[Policy]":
+    """The file's own, with one warm replica, other targets with one, CPU, and what the peak needs all day."""
+    from dataclasses import replace
+
+    from askfleet.simulation.policy import by_cpu, by_queue, enough_for, static
+
+    shipped, targets = queue
+    least = max(1, shipped.min_replicas)
+    found = [by_queue(shipped)]
+    if shipped.min_replicas == 0:
+        found.append(by_queue(replace(shipped, min_replicas=1)))
+    found += [
+        by_queue(replace(shipped, target_value=float(target), min_replicas=least)) for target in targets
+    ]
+    found += [by_cpu(shipped, percent, cpu=assumed.cpu) for percent in cpu]
+    tokens = (assumed.prompt_tokens, assumed.answer_tokens)
+    found += [static(count) for count in fixed or [enough_for(bench.load.rates, bench.service, tokens)]]
+    return list({policy.name: policy for policy in found}.values())
+
+
+def _outcomes(bench: "Bench", policies: "Sequence[Policy]") -> "list[Outcome]":
+    progress = _progress()
+    return bench.follow(policies, progress) if bench.is_small else bench.count(policies, progress)
+
+
+def _progress() -> "Callable[[str, float], None]":
+    """On a terminal, a line on stderr that is written over."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+
+    def tell(name: str, share: float) -> None:
+        if console.is_terminal:
+            console.print(f"{name}: {share:4.0%}".ljust(70), end="\r" if share < 1 else "\n", highlight=False)
+
+    return tell
+
+
+def _report(
+    outcomes: "Sequence[Outcome]",
+    assumed: "Assumptions",
+    *,
+    json: bool,
+    first: str = "policy",
+    total: bool = False,
+) -> "list[Figures]":
+    from askfleet.simulation.outcome import together
+    from askfleet.simulation.tables import as_json, show
+
+    rows = [outcome.figures(assumed.deadline_s) for outcome in outcomes]
+    all_rows = [*rows, together(outcomes).figures(assumed.deadline_s)] if total else rows
+    if json:
+        typer.echo(as_json(all_rows, assumptions=assumed.model_dump()))
+    else:
+        show(all_rows, screen(), first=first)
+    return rows
+
+
+def _say_plot(path: Path, *, json: bool) -> None:
+    typer.echo(f"plot  {path}", err=json)
