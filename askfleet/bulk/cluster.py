@@ -5,12 +5,12 @@ import os
 import secrets
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
 from askfleet.bulk.settings import RaySettings
+from askfleet.keeper import kept_folder
 from contracts.errors import DependencyUnavailable, Misconfigured
 
 _QUIET = {
@@ -56,13 +56,13 @@ def cluster(settings: RaySettings) -> Iterator[int]:
 
 @contextmanager
 def _existing(settings: RaySettings) -> Iterator[None]:
-    import ray
-
     host, _, port = settings.address.rpartition(":")
     try:
         if host:
             # Ray itself tries for minutes.
             socket.create_connection((host, int(port)), _CONNECT_S).close()
+        import ray
+
         with _hushed():
             ray.init(settings.address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -79,7 +79,7 @@ def _local(settings: RaySettings) -> Iterator[None]:
     os.environ.update(_LOOPBACK | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
     import ray
 
-    with tempfile.TemporaryDirectory(prefix="askfleet-ray-", ignore_cleanup_errors=True) as folder:
+    with kept_folder() as folder:
         try:
             with _hushed():
                 ray.init(
@@ -90,7 +90,7 @@ def _local(settings: RaySettings) -> Iterator[None]:
                     include_dashboard=False,
                     logging_level=logging.ERROR,
                     log_to_driver=False,
-                    _temp_dir=folder,
+                    _temp_dir=str(folder),
                 )
         except (RuntimeError, ValueError, OSError) as error:
             remedy = (
