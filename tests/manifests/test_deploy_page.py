@@ -165,7 +165,9 @@ def test_milvus_users_are_made_by_calls_that_its_client_has() -> None:
     for node in called:
         method = getattr(MilvusClient, node.func.attr)  # type: ignore[attr-defined]
         words = {str(word.arg): None for word in node.keywords}
-        inspect.signature(method).bind(None, *node.args, **words)
+        signature = inspect.signature(method)
+        signature.bind(None, *node.args, **words)
+        assert set(words) <= set(signature.parameters), "`**kwargs` would swallow it"
 
 
 def test_every_server_of_the_platform_is_installed() -> None:

@@ -85,3 +85,24 @@ def test_weights_come_from_outside_and_lie_where_the_engine_reads_them(rendered:
     selected = policy["spec"]["podSelector"]["matchLabels"]
     assert selected.items() <= job["spec"]["template"]["metadata"]["labels"].items()
     assert policy["spec"]["egress"] == [{"ports": [{"port": 443, "protocol": "TCP"}]}]
+
+
+@pytest.mark.parametrize("component", ["pause-pods", "capacity-buffer"])
+def test_what_holds_a_gpu_node_takes_what_a_generation_pod_takes(
+    rendered: Render, added: Added, component: str
+) -> None:
+    made = added(AWS, f"warm/{component}")
+    if component == "capacity-buffer":
+        (buffer,) = named(made, "CapacityBuffer").values()
+        pod = named(made, "PodTemplate")[buffer["spec"]["podTemplateRef"]["name"]]["template"]["spec"]
+    else:
+        pod = named(made, "Deployment")["warm-gpu"]["spec"]["template"]["spec"]
+    generation = workloads(rendered(AWS))["generation-default"]
+    assert pod["tolerations"] == generation.pod["tolerations"]
+    (container,) = pod["containers"]
+    assert container["resources"]["requests"] == generation.worker["resources"]["requests"]
+
+
+def test_a_cluster_with_one_nats_server_keeps_one_copy_of_a_stream(rendered: Render) -> None:
+    job = workloads(rendered(KEDA / "overlays" / "local-registry"))["provision"]
+    assert job.worker["args"][-2:] == ["--replicas", "1"]
