@@ -2,10 +2,11 @@
 
 import base64
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from askfleet.json_lines import read_json_lines
 from contracts.document import Document, MediaType, Outcome
@@ -36,6 +37,16 @@ class Selection:
 
     def leaves_out(self, path: str) -> bool:
         return _matches(path, self.exclude)
+
+
+class Indexed(Protocol):
+    """As much of a document of the index as says where it came from."""
+
+    @property
+    def document_id(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
 
 
 @dataclass
@@ -75,13 +86,42 @@ class Folder:
         except InvalidDocument as error:
             yield failed(name, error)
 
-    def removed(self, indexed: set[str]) -> list[Document]:
-        """A deletion for each id of `indexed` that is gone from the folder; ask after `documents` ended.
+    def met(self, outcome: Outcome) -> None:
+        """Where `documents_of` is called elsewhere: what became of one of its documents."""
+        self._present.add(outcome.document_id)
+        if outcome.status == "failed":
+            self._unread.add(outcome.document_id.partition("#")[0])
 
-        What lies in a file or folder that could not be read may still be there: it stays.
+    @property
+    def holds_documents(self) -> bool:
+        return bool(self._present)
+
+    def removed(self, indexed: Iterable[Indexed]) -> list[Document]:
+        """A deletion for each that came from here and is gone; ask after all documents were met.
+
+        What lies in a file or folder that could not be read may still be there: it stays. So does what the
+        selection does not take, and what cites another source than a file of this folder would.
         """
-        gone = sorted(indexed - self._present)
-        return [Document(id=name, action="delete") for name in gone if not self._may_be_unread(name)]
+        files = {name.partition("#")[0] for name in self._present}
+        gone = {
+            item.document_id
+            for item in indexed
+            if item.document_id not in self._present and self._is_from_here(item, files)
+        }
+        return [Document(id=name, action="delete") for name in sorted(gone) if not self._may_be_unread(name)]
+
+    def _is_from_here(self, item: Indexed, files: set[str]) -> bool:
+        path, line, _ = item.document_id.partition("#")
+        parents = (parent.as_posix() for parent in PurePosixPath(path).parents)
+        if (
+            not _is_known(path)
+            or not self.selection.takes_file(path)
+            or any(self.selection.leaves_out(parent) for parent in parents)
+        ):
+            return False
+        # A line may name a source of its own; its file, as long as it is there, says that it is ours.
+        own = self.address + path if self.address else item.document_id
+        return item.source == own or (bool(line) and path in files)
 
     def _may_be_unread(self, document_id: str) -> bool:
         whole = document_id in self._unread
@@ -163,9 +203,12 @@ def _walk(folder: Path, below: str, selection: Selection, seen: set[tuple[int, i
 
 def _is_document(entry: os.DirEntry[str]) -> bool:
     """A link that leads nowhere counts, so that it is reported; a pipe or a device does not."""
-    suffix = os.path.splitext(entry.name)[1].lower()
-    known = suffix in MEDIA_TYPES or suffix == JSON_LINES
-    return known and (entry.is_file() or entry.is_symlink())
+    return _is_known(entry.name) and (entry.is_file() or entry.is_symlink())
+
+
+def _is_known(path: str) -> bool:
+    suffix = os.path.splitext(path)[1].lower()
+    return suffix in MEDIA_TYPES or suffix == JSON_LINES
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:

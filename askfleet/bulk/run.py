@@ -31,6 +31,7 @@ def ingest_in_bulk(job: Job, settings: RaySettings, console: Console) -> Summary
         told_at = time.monotonic()
         for outcome in outcomes(job, files, settings, cpus=cpus, dimension=dimension):
             tally.count(outcome)
+            job.folder.met(outcome)
             if not console.is_terminal and time.monotonic() - told_at > _TOLD_EVERY_S:
                 told_at = time.monotonic()
                 console.print(f"so far {tally}")

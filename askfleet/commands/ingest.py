@@ -1,6 +1,8 @@
 """`askfleet ingest`: documents of a folder, of Jira or of Zendesk into the index."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +19,8 @@ from askfleet.state import StateFolder
 from bus.connection import connect
 from bus.documents import outcomes, publish_document
 from bus.settings import BusSettings
-from contracts.document import Document
+from contracts.document import Document, Outcome
+from contracts.errors import Misconfigured
 
 
 class Engine(StrEnum):
@@ -73,7 +76,10 @@ def folder(
         str, typer.Option(help="Put before each path to make the source that answers cite.")
     ] = "",
     engine: Annotated[
-        Engine, typer.Option(help="workers (through the queue) or ray (a cluster, straight into Milvus).")
+        Engine,
+        typer.Option(
+            help="workers (the queue), or ray (a cluster, straight into Milvus; for several machines)."
+        ),
     ] = Engine.WORKERS,
     ray_address: Annotated[
         str | None,
@@ -83,8 +89,16 @@ def folder(
     ] = None,
     milvus_uri: Annotated[
         str | None,
-        typer.Option(envvar="AF_MILVUS_URI", help="ray: where to write; default: the running local stack's."),
+        typer.Option(
+            envvar="AF_MILVUS_URI",
+            help="Where ray writes, and where missing files are looked for; default: the local stack's.",
+        ),
     ] = None,
+    delete_missing: Annotated[
+        bool,
+        typer.Option("--delete-missing", help="Delete what came from this folder and is no longer in it."),
+    ] = False,
+    yes: options.Yes = False,
     nats_url: options.NatsUrl = None,
     state_dir: options.StateDir = options.STATE_DIR,
 ) -> None:
@@ -93,41 +107,96 @@ def folder(
     A file that can't be read is reported at the end and does not stop the others. What was cut off goes on
     where it was when it is run again.
 
+    Files that are gone stay in the index, and are counted, unless --delete-missing is given. Those of another
+    folder of the tenant count too where both have the same --address or none: give each folder its own.
+
         askfleet ingest docs/
+
+        askfleet ingest docs/ --delete-missing
 
         askfleet ingest ~/handbook --include '*.md' --address https://handbook.example.org/
 
         askfleet ingest --engine ray /mnt/corpus --ray-address auto
     """
-    selection = Selection(tuple(include or ()), tuple(exclude or ()))
-    chosen = Folder(path, selection, address)
+    if delete_missing and path.is_file():
+        raise Misconfigured("--delete-missing takes a folder, not a file.", remedy="Give its folder.")
+    chosen = Folder(path, Selection(tuple(include or ()), tuple(exclude or ())), address)
     console = Console()
     state = StateFolder(state_dir)
-    if engine is Engine.RAY:
-        uri = milvus_uri or state.running_stack().milvus_uri
-        summary = _on_ray(chosen, tenant, console, ray_address=ray_address, milvus_uri=uri)
+    on_ray = engine is Engine.RAY
+    if milvus_uri is None and (on_ray or nats_url is None):
+        milvus_uri = state.running_stack().milvus_uri
+    if delete_missing and milvus_uri is None:
+        raise Misconfigured("--delete-missing has to read the index.", remedy="Add --milvus-uri.")
+    if on_ray:
+        way: _Direct | _Queued = _Direct(tenant, console, milvus_uri or "", ray_address)
     else:
-        settings = options.bus_settings(state, nats_url, tenant=tenant)
-        summary = asyncio.run(ingest_folder(chosen, settings, tenant=tenant, console=console))
+        way = _Queued(tenant, console, options.bus_settings(state, nats_url, tenant=tenant))
+    summary = way.index(chosen)
     report(summary, console)
-    raise typer.Exit(summary.exit_code)
+    failed = summary.exit_code
+    if milvus_uri is not None and path.is_dir():
+        from askfleet.missing import settle_missing
+
+        delete = way.delete if delete_missing else None
+        done = settle_missing(chosen, tenant, console, milvus_uri=milvus_uri, yes=yes, delete=delete)
+        failed = max(failed, done.exit_code)
+    raise typer.Exit(failed)
+
+
+@dataclass(frozen=True)
+class _Queued:
+    """The ingest workers do it."""
+
+    tenant: str
+    console: Console
+    settings: BusSettings
+
+    def index(self, folder: Folder) -> Summary:
+        return asyncio.run(ingest_folder(folder, self.settings, tenant=self.tenant, console=self.console))
+
+    def delete(self, documents: Sequence[Document]) -> Summary:
+        done = asyncio.run(_send(documents, self.settings, tenant=self.tenant, console=self.console))
+        report(done, self.console)
+        return done
+
+
+@dataclass(frozen=True)
+class _Direct:
+    """Ray does it, straight into Milvus."""
+
+    tenant: str
+    console: Console
+    milvus_uri: str
+    ray_address: str | None
+
+    def index(self, folder: Folder) -> Summary:
+        # Here and not above: the models and clients of a worker take a second to import.
+        from askfleet.bulk import RaySettings, ingest_in_bulk, job_of
+
+        settings = RaySettings(address=self.ray_address) if self.ray_address else RaySettings()
+        job = job_of(folder, self.tenant, settings, milvus_uri=self.milvus_uri)
+        return ingest_in_bulk(job, settings, self.console)
+
+    def delete(self, documents: Sequence[Document]) -> Summary:
+        from askfleet.missing import delete_directly
+
+        done = asyncio.run(delete_directly(documents, self.tenant, milvus_uri=self.milvus_uri))
+        report(done, self.console)
+        return done
 
 
 async def ingest_folder(folder: Folder, settings: BusSettings, *, tenant: str, console: Console) -> Summary:
     """Send the folder's documents for a tenant and wait for the outcome of each."""
+    return await _send(folder.documents(), settings, tenant=tenant, console=console)
+
+
+async def _send(
+    documents: Iterable[Document | Outcome], settings: BusSettings, *, tenant: str, console: Console
+) -> Summary:
     async with connect(settings, name="askfleet-ingest") as bus, outcomes(bus, tenant) as reported:
 
         async def publish(document: Document) -> None:
             await publish_document(bus, tenant, document)
 
-        return await send(folder.documents(), publish, reported, console)
-
-
-def _on_ray(
-    folder: Folder, tenant: str, console: Console, *, ray_address: str | None, milvus_uri: str
-) -> Summary:
-    # Here and not above: the models and clients of a worker take a second to import.
-    from askfleet.bulk import RaySettings, ingest_in_bulk, job_of
-
-    settings = RaySettings(address=ray_address) if ray_address else RaySettings()
-    return ingest_in_bulk(job_of(folder, tenant, settings, milvus_uri=milvus_uri), settings, console)
+        return await send(documents, publish, reported, console)

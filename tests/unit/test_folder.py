@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -104,9 +105,34 @@ def test_each_json_line_is_a_document_and_a_broken_line_is_a_failure_with_its_nu
     assert "all.jsonl, line 3" in failures(items)["all.jsonl#3"]
 
 
+@dataclass(frozen=True)
+class Indexed:
+    document_id: str
+    source: str
+
+
 def test_files_that_are_gone_are_deleted_and_unreadable_ones_are_kept(tmp_path: Path):
     write(tmp_path, {"a.md": "A", "big.md": "x" * 50, "q.jsonl": '{"id": "1", "text": "T"}\n{broken'})
     folder = Folder(tmp_path, max_bytes=40)
     list(folder.documents())
-    deletions = folder.removed({"a.md", "big.md", "old.md", "q.jsonl#1", "q.jsonl#2", "sub/b.md"})
+    names = ("a.md", "big.md", "old.md", "q.jsonl#1", "q.jsonl#2", "sub/b.md")
+    deletions = folder.removed([Indexed(name, name) for name in names])
     assert [(item.id, item.action) for item in deletions] == [("old.md", "delete"), ("sub/b.md", "delete")]
+
+
+def test_only_what_this_folder_would_bring_counts_as_gone(tmp_path: Path):
+    write(tmp_path, {"a.md": "A", "q.jsonl": '{"id": "1", "text": "T"}'})
+    folder = Folder(tmp_path, Selection(exclude=("drafts", "*.pdf")), address="https://docs/")
+    list(folder.documents())
+    indexed = [
+        Indexed("old.md", "https://docs/old.md"),
+        Indexed("other.md", "https://handbook/other.md"),
+        Indexed("plain.md", "plain.md"),
+        Indexed("jira:HELP-1", "https://docs/jira:HELP-1"),
+        Indexed("drafts/x.md", "https://docs/drafts/x.md"),
+        Indexed("gone.pdf", "https://docs/gone.pdf"),
+        Indexed("q.jsonl#1", "https://one"),
+        Indexed("q.jsonl#2", "https://two"),
+        Indexed("r.jsonl#2", "https://two"),
+    ]
+    assert [item.id for item in folder.removed(indexed)] == ["old.md", "q.jsonl#2"]
