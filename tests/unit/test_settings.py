@@ -1,6 +1,7 @@
 """Settings document themselves, and the page of them is current."""
 
 import pytest
+from pydantic import ValidationError
 
 from askfleet.reference import (
     PAGE,
@@ -13,6 +14,7 @@ from askfleet.reference import (
     server_configuration,
     variables,
 )
+from workers.generation.settings import GenerationSettings
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
@@ -39,3 +41,9 @@ def test_the_roles_on_the_page_on_security_are_current() -> None:
 
 def test_the_configuration_of_nats_for_production_is_current() -> None:
     assert SERVER_CONFIGURATION.read_text() == server_configuration()
+
+
+def test_a_worker_of_a_queue_whose_name_reads_as_an_adapter_is_refused_at_its_start() -> None:
+    with pytest.raises(ValidationError, match=r"names the adapter 'b' of the queue 'a'.*AF_ENGINE_ADAPTERS"):
+        GenerationSettings(model="a--b")
+    assert GenerationSettings(model="a-b").model == "a-b"

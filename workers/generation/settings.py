@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from contracts.query import Name
+from contracts.query import ADAPTER_MARK, Name
 from workers.engines import EngineSettings
 from workers.shell.settings import WorkerSettings
 
@@ -37,6 +37,18 @@ class GenerationSettings(WorkerSettings):
         le=1,
         description="how likely the evidence must hold an answer; default: write 0.2, else 0.5",
     )
+
+    @field_validator("model")
+    @classmethod
+    def _a_queue(cls, model: str) -> str:
+        """Jobs for `a--b` wait in the queue `a`: a worker of a queue `a--b` would never get one."""
+        if ADAPTER_MARK in model:
+            queue, _, adapter = model.partition(ADAPTER_MARK)
+            raise ValueError(
+                f"{model!r} names the adapter {adapter!r} of the queue {queue!r}, not a queue: name the queue "
+                "without two dashes in a row, and the adapter in AF_ENGINE_ADAPTERS"
+            )
+        return model
 
     def style(self) -> AnswerStyle:
         return self.answer_style or ("check" if self.engine.kind == "llamacpp" else "write")
