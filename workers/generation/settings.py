@@ -45,8 +45,8 @@ class GenerationSettings(WorkerSettings):
         if ADAPTER_MARK in model:
             queue, _, adapter = model.partition(ADAPTER_MARK)
             raise ValueError(
-                f"{model!r} names the adapter {adapter!r} of the queue {queue!r}, not a queue: name the queue "
-                "without two dashes in a row, and the adapter in AF_ENGINE_ADAPTERS"
+                f"{model!r} names the adapter {adapter!r} of the queue {queue!r}, not a queue: name the "
+                "queue without two dashes in a row, and the adapter in AF_ENGINE_ADAPTERS"
             )
         return model
 
