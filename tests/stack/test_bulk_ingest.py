@@ -75,9 +75,9 @@ def corpus(tmp_path: Path) -> Path:
 class Run:
     """The command as a process of its own."""
 
-    def __init__(self, corpus: Path, uri: str, collection: str) -> None:
+    def __init__(self, corpus: Path, uri: str, collection: str, *more: str) -> None:
         command = [sys.executable, "-m", "askfleet.main", "ingest", "--engine", "ray", str(corpus)]
-        command += ["--tenant", TENANT, "--milvus-uri", uri, "--address", "https://docs/"]
+        command += ["--tenant", TENANT, "--milvus-uri", uri, "--address", "https://docs/", *more]
         # Ray's sockets lie below, and their paths may have 107 characters: no folder of pytest's.
         self._folder = tempfile.TemporaryDirectory(prefix="r-", ignore_cleanup_errors=True)
         environment = (
@@ -133,27 +133,28 @@ def test_a_bulk_run_that_is_killed_goes_on_and_stores_what_the_ingest_worker_sto
 ) -> None:
     bulk, plain = f"t_{uuid.uuid4().hex}", f"t_{uuid.uuid4().hex}"
     run = Run(corpus, milvus_uri, bulk)
-    done = _indexed_before(milvus_uri, bulk, at_least=1)
+    done = _indexed_before(milvus_uri, bulk, at_least=2)
     run.stop()
     assert {address.removeprefix("::ffff:") for address in run.listening()} == {"127.0.0.1"}
     assert run.kill() == []
 
-    changed = corpus / done[0]
-    changed.write_text("# Changed\n\nIt is blue now.\n")
-    said = Run(corpus, milvus_uri, bulk).said()
+    (corpus / done[0]).unlink()
+    (corpus / done[1]).write_text("# Changed\n\nIt is blue now.\n")
+    said = Run(corpus, milvus_uri, bulk, "--delete-missing", "--yes").said()
     assert "2 failed" in said, said
     unchanged = int(said.split(" unchanged")[0].split()[-1])
-    assert len(done) - 1 <= unchanged < DOCUMENTS - 1, said
-    assert f"{DOCUMENTS - unchanged} indexed" in said.replace("\n", " "), said
+    assert len(done) - 2 <= unchanged < DOCUMENTS - 2, said
+    assert f"{DOCUMENTS - 1 - unchanged} indexed" in said.replace("\n", " "), said
     assert "broken.pdf" in said
     assert "tickets.jsonl, line 9" in said
+    assert "1 deleted" in said, said
 
     asyncio.run(_ingest_plainly(corpus, milvus_uri, plain))
     ours, theirs = _rows(milvus_uri, bulk), _rows(milvus_uri, plain)
     assert [[row[name] for name in FIELDS] for row in ours] == [
         [row[name] for name in FIELDS] for row in theirs
     ]
-    assert {row["document_id"] for row in ours} >= {"boiler.pdf", "tickets.jsonl#0", done[0]}
+    assert {row["document_id"] for row in ours} >= {"boiler.pdf", "tickets.jsonl#0", done[1]}
     np.testing.assert_allclose([row["dense"] for row in ours], [row["dense"] for row in theirs], atol=1e-5)
 
 
