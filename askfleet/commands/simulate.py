@@ -11,7 +11,6 @@ from contracts.errors import Misconfigured
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from askfleet.scaling import ScaledObject
     from askfleet.simulation.assumptions import Assumptions
     from askfleet.simulation.comparison import Bench
     from askfleet.simulation.demand import Rates
@@ -30,6 +29,10 @@ simulate = typer.Typer(
 
 SHIPPED = Path(__file__).parents[2] / "deploy/keda/base/scaledobjects/generation-default.yaml"
 NOTHING_KEEPS = 1
+BELOW_SLOTS = (
+    "The target is below the slots of a replica: while a backlog keeps all slots taken, replicas are added "
+    "up to the maximum (docs/scaling.md)."
+)
 
 Arrivals = Annotated[
     Path | None,
@@ -136,10 +139,17 @@ def compare(
     """
     from askfleet.scaling import read_scaled_object
     from askfleet.simulation.drawing import draw_policies
+    from askfleet.simulation.policy import by_cpu, by_queues, enough_for
+    from askfleet.simulation.policy import static as fixed
 
     bench, assumed = _bench(arrivals, shape, (peak, hours), seed, set_)
     shipped = read_scaled_object(scaled_object)
-    policies = _compared(bench, assumed, (shipped, target or []), cpu=cpu or [80, 25], fixed=static or [])
+    peak_needs = enough_for(bench.load.rates, bench.service, (assumed.prompt_tokens, assumed.answer_tokens))
+    policies = [
+        *by_queues(shipped, target or []),
+        *(by_cpu(shipped, percent, cpu=assumed.cpu) for percent in cpu or (80, 25)),
+        *(fixed(count) for count in static or (peak_needs,)),
+    ]
     outcomes = _outcomes(bench, policies)
     rows = _report(outcomes, assumed, json=json)
     if plot is not None:
@@ -186,7 +196,7 @@ def recommend(
         askfleet simulate recommend --arrivals monday.csv --least 0 --least 1 --window 900 --p99-wait 60
     """
     from askfleet.scaling import read_scaled_object
-    from askfleet.simulation.comparison import Grid, Objective
+    from askfleet.simulation.comparison import Grid, Objective, targets_around
     from askfleet.simulation.export import write_export
     from askfleet.simulation.policy import down_window_s
     from askfleet.simulation.recommendation import recommendation
@@ -194,7 +204,7 @@ def recommend(
     shipped = read_scaled_object(scaled_object)
     bench, assumed = _bench(arrivals, shape, (peak, hours), seed, set_)
     grid = Grid(
-        targets=tuple(target or _targets(assumed.slots)),
+        targets=tuple(target or targets_around(assumed.slots)),
         least=tuple(least or (0, 1, 2)),
         warm_nodes=tuple(warm_nodes or (0,)),
         windows_s=tuple(window or (down_window_s(shipped), 900)),
@@ -209,6 +219,8 @@ def recommend(
         _say_plot(plot, json=json)
     if found.policy is None or found.policy.scaled_object is None:
         raise typer.Exit(NOTHING_KEEPS)
+    if found.policy.scaled_object.target_value < assumed.slots:
+        typer.echo(BELOW_SLOTS, err=True)
     if export is not None:
         write_export(export, scaled_object, found.policy.scaled_object, slots=assumed.slots)
         typer.echo(f"scaled object  {export}", err=json)
@@ -325,38 +337,6 @@ def _shape(given: str) -> "ShapeName":
     except ValueError as error:
         shapes = ", ".join(Shape)
         raise Misconfigured(f"--shape {given!r} is unknown.", remedy=f"There are: {shapes}.") from error
-
-
-def _targets(slots: int) -> tuple[int, ...]:
-    """Whole numbers from half of the slots on, below and above them."""
-    return tuple(sorted({max(1, round(slots * share)) for share in (0.5, 0.75, 0.875, 1.0, 1.25)}))
-
-
-def _compared(
-    bench: "Bench",
-    assumed: "Assumptions",
-    queue: "tuple[ScaledObject, list[int]]",
-    *,
-    cpu: list[int],
-    fixed: list[int],
-) -> "list[Policy]":
-    """The file's own, with one warm replica, other targets with one, CPU, and what the peak needs all day."""
-    from dataclasses import replace
-
-    from askfleet.simulation.policy import by_cpu, by_queue, enough_for, static
-
-    shipped, targets = queue
-    least = max(1, shipped.min_replicas)
-    found = [by_queue(shipped)]
-    if shipped.min_replicas == 0:
-        found.append(by_queue(replace(shipped, min_replicas=1)))
-    found += [
-        by_queue(replace(shipped, target_value=float(target), min_replicas=least)) for target in targets
-    ]
-    found += [by_cpu(shipped, percent, cpu=assumed.cpu) for percent in cpu]
-    tokens = (assumed.prompt_tokens, assumed.answer_tokens)
-    found += [static(count) for count in fixed or [enough_for(bench.load.rates, bench.service, tokens)]]
-    return list({policy.name: policy for policy in found}.values())
 
 
 def _outcomes(bench: "Bench", policies: "Sequence[Policy]") -> "list[Outcome]":

@@ -101,6 +101,11 @@ class Grid:
         ]
 
 
+def targets_around(slots: int) -> tuple[int, ...]:
+    """Whole numbers from half of the slots on, below and above them."""
+    return tuple(sorted({max(1, round(slots * share)) for share in (0.5, 0.75, 0.875, 1.0, 1.25)}))
+
+
 def with_settings(shipped: ScaledObject, *, target: float, least: int, window_s: int) -> ScaledObject:
     behavior = shipped.behavior or DEFAULT_BEHAVIOR
     return replace(

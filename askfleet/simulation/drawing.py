@@ -27,7 +27,7 @@ def draw_policies(rates: Rates, outcomes: Sequence[Outcome], rows: Sequence[Figu
         for number, outcome in enumerate(outcomes):
             _line(gpus, outcome.path, outcome.name, number)
         gpus.set(ylabel="GPU nodes", ylim=(0, None))
-        gpus.legend(frameon=False, fontsize=9, loc="upper left", ncols=2)
+        figure.legend(handles=gpus.get_lines(), loc="outside lower left", frameon=False, fontsize=9, ncols=4)
         _hours(gpus, rates.seconds)
         for number, row in enumerate(rows):
             _whisker(costs, row, number)

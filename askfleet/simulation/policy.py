@@ -1,6 +1,7 @@
 """How the number of replicas is decided: by the queue, by CPU, or once and for all."""
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from askfleet.scaling import ScaledObject
@@ -73,6 +74,13 @@ def by_queue(
         least if start is None else start,
         warm_nodes=warm_nodes,
     )
+
+
+def by_queues(scaled_object: ScaledObject, targets: Iterable[int]) -> list[Policy]:
+    """As it is; with one warm replica where it has none; and with other targets."""
+    warm = replace(scaled_object, min_replicas=max(1, scaled_object.min_replicas))
+    variants = [scaled_object, warm, *(replace(warm, target_value=float(target)) for target in targets)]
+    return [by_queue(each) for each in dict.fromkeys(variants)]
 
 
 def down_window_s(scaled_object: ScaledObject) -> int:

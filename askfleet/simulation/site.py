@@ -30,9 +30,13 @@ class Site:
 
 
 def helped_by(sites: Sequence[Site], place: int) -> tuple[int, ...]:
-    """Whose work a cluster takes: first those that count on it before others."""
-    found = [(site.helpers.index(place), other) for other, site in enumerate(sites) if place in site.helpers]
-    return tuple(other for _, other in sorted(found))
+    """Whose work a cluster takes: first those that count on it before others, then by name."""
+    found = [
+        (site.helpers.index(place), site.name, other)
+        for other, site in enumerate(sites)
+        if place in site.helpers
+    ]
+    return tuple(other for _, _, other in sorted(found))
 
 
 def guest_slots(slots: int, share: float, neighbours: int) -> int:
