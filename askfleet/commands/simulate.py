@@ -53,6 +53,13 @@ Set = Annotated[
 ]
 Object = Annotated[Path, typer.Option("--scaled-object", help="The ScaledObject to start from.")]
 Target = Annotated[int | None, typer.Option(min=1, help="Target instead of the file's.")]
+Each = Annotated[
+    bool | None,
+    typer.Option(
+        "--each/--counted",
+        help="Follow each question, or count them second by second. Without it: counted from 400,000 on.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Figures as JSON on stdout.")]
 Plot = Annotated[Path | None, typer.Option(help="Draw into this PNG.")]
 
@@ -91,6 +98,7 @@ def run(
     least: Annotated[int | None, typer.Option(min=0, help="minReplicaCount instead of the file's.")] = None,
     target: Target = None,
     warm_nodes: Annotated[int, typer.Option(min=0, help="GPU nodes kept without a replica.")] = 0,
+    each: Each = None,
     json: Json = False,
     plot: Plot = None,
 ) -> None:
@@ -111,7 +119,7 @@ def run(
         window_s=down_window_s(shipped),
     )
     bench, assumed = _bench(arrivals, shape, (peak, hours), seed, set_)
-    outcomes = _outcomes(bench, [by_queue(changed, warm_nodes=warm_nodes)])
+    outcomes = _outcomes(bench, [by_queue(changed, warm_nodes=warm_nodes)], each)
     _report(outcomes, assumed, json=json)
     if plot is not None:
         draw_run(bench.load.rates, outcomes[0], plot)
@@ -130,6 +138,7 @@ def compare(
     cpu: Annotated[list[int] | None, typer.Option(min=1, help="Target of a CPU-based HPA, percent.")] = None,
     static: Annotated[list[int] | None, typer.Option(min=1, help="A fixed number of replicas.")] = None,
     target: Annotated[list[int] | None, typer.Option(min=1, help="Another target of the queue.")] = None,
+    each: Each = None,
     json: Json = False,
     plot: Plot = None,
 ) -> None:
@@ -150,7 +159,7 @@ def compare(
         *(by_cpu(shipped, percent, cpu=assumed.cpu) for percent in cpu or (80, 25)),
         *(fixed(count) for count in static or (peak_needs,)),
     ]
-    outcomes = _outcomes(bench, policies)
+    outcomes = _outcomes(bench, policies, each)
     rows = _report(outcomes, assumed, json=json)
     if plot is not None:
         draw_policies(bench.load.rates, outcomes, rows, plot)
@@ -339,9 +348,9 @@ def _shape(given: str) -> "ShapeName":
         raise Misconfigured(f"--shape {given!r} is unknown.", remedy=f"There are: {shapes}.") from error
 
 
-def _outcomes(bench: "Bench", policies: "Sequence[Policy]") -> "list[Outcome]":
-    progress = _progress()
-    return bench.follow(policies, progress) if bench.is_small else bench.count(policies, progress)
+def _outcomes(bench: "Bench", policies: "Sequence[Policy]", each: bool | None) -> "list[Outcome]":
+    followed = bench.is_small if each is None else each
+    return (bench.follow if followed else bench.count)(policies, _progress())
 
 
 def _progress() -> "Callable[[str, float], None]":

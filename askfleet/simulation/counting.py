@@ -238,7 +238,7 @@ class _Count:
         outcomes = []
         for place, (site, pool) in enumerate(zip(self.sites, self.pools, strict=True)):
             waits = waits_of(arrived[:, place], started[:, place])
-            total = max(1.0, waits.questions)
+            begun = max(1.0, waits.questions - float(self.waiting[place]))
             outcomes.append(
                 Outcome(
                     name=site.policy.name,
@@ -250,7 +250,7 @@ class _Count:
                     spilled=float(self.spilled[place]),
                     mean_in_queue=waits.mean * waits.questions / (self.steps * STEP_S),
                     path=tuple(pool.path),
-                    answer_s=float(self.answer_area[place] * STEP_S / total),
+                    answer_s=float(self.answer_area[place] * STEP_S / begun),
                 )
             )
         return outcomes

@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, MultipleLocator, NullLocator
 
 from askfleet.simulation.demand import Rates
 from askfleet.simulation.outcome import Change, Figures, Outcome
@@ -26,7 +26,8 @@ def draw_policies(rates: Rates, outcomes: Sequence[Outcome], rows: Sequence[Figu
         _arrivals(arrivals, rates)
         for number, outcome in enumerate(outcomes):
             _line(gpus, outcome.path, outcome.name, number)
-        gpus.set(ylabel="GPU nodes", ylim=(0, None))
+        gpus.set(ylabel="GPUs", ylim=(0, None))
+        gpus.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         figure.legend(handles=gpus.get_lines(), loc="outside lower left", frameon=False, fontsize=9, ncols=4)
         _hours(gpus, rates.seconds)
         for number, row in enumerate(rows):
