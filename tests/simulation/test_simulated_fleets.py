@@ -17,7 +17,7 @@ from askfleet.simulation.following import follow
 from askfleet.simulation.outcome import Outcome
 from askfleet.simulation.policy import by_queue, static
 from askfleet.simulation.service import Service
-from askfleet.simulation.site import Site, guest_slots, helped_by
+from askfleet.simulation.site import Site, helped_by
 from contracts.errors import Misconfigured
 
 ROOT = Path(__file__).parents[2]
@@ -71,13 +71,13 @@ def test_a_cluster_without_workers_is_served_by_its_neighbours_within_their_shar
     service = Service(slots=8)
     places = [Site("a", static(0), service, helpers=(1,)), Site("b", static(1), service, helpers=(0,))]
     asked = [
-        demand(constant(0.5, 10), LENGTHS, seed=1),
+        demand(constant(1.5, 10), LENGTHS, seed=1),
         Demand(np.empty(0), np.empty(0), np.empty(0), seconds=600.0),
     ]
     for outcomes in both(places, asked, seed=1):
         assert outcomes[0].unbegun == 0
         assert outcomes[0].spilled == len(asked[0])
-        assert max(change.in_work for change in outcomes[0].path) <= guest_slots(8, 0.5, 1)
+        assert max(change.in_work for change in outcomes[0].path) == 4, "half of 8 slots"
 
 
 def test_questions_begin_in_the_order_in_which_they_came() -> None:
