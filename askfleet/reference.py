@@ -17,7 +17,7 @@ from workers.bridge.settings import BridgeSettings
 from workers.costs.settings import CostSettings
 from workers.embedding import EmbedderSettings
 from workers.engines import EngineSettings
-from workers.engines.vllm_settings import VllmSettings
+from workers.engines.vllm.settings import VllmSettings
 from workers.generation.settings import GenerationSettings
 from workers.ingest.settings import IngestSettings
 from workers.ops.settings import OpsSettings

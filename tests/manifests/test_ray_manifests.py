@@ -19,7 +19,7 @@ from tests.components import missing
 from tests.manifests.conftest import ROOT
 from tests.manifests.strict import Manifest, Schemas, named, render
 from tests.manifests.workloads import BASE, OVERLAYS, variables
-from workers.engines.vllm_settings import VllmSettings
+from workers.engines.vllm.settings import VllmSettings
 
 RAY = ROOT / "deploy" / "keda" / "ray"
 WITHOUT_SCHEMA = {"LeaderWorkerSet", "RayService"}

@@ -6,7 +6,7 @@ from askfleet.tuning.questions import SAMPLE, read_questions
 from askfleet.tuning.sweep import descriptions, points_of
 from contracts.errors import Misconfigured
 from workers.engines import EngineSettings
-from workers.engines.vllm_settings import VllmSettings
+from workers.engines.vllm.settings import VllmSettings
 
 
 def test_what_varies_is_combined_and_what_is_fixed_is_at_every_point():

@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from workers.engines.port import FinishReason
-from workers.engines.vllm_headroom import Headroom
-from workers.engines.vllm_prompt import repeat_from
-from workers.engines.vllm_steps import Step, beyond
+from workers.engines.vllm.headroom import Headroom
+from workers.engines.vllm.prompt import repeat_from
+from workers.engines.vllm.steps import Step, beyond
 
 STEPS = ((" la", None), ("nd", None), (" now", None), (".", "stop"))
 

@@ -10,8 +10,8 @@ from workers.engines.port import Engine
 from workers.engines.settings import EngineSettings
 from workers.engines.simulated import SimulatedEngine, Timing
 from workers.engines.startup import EngineNews, process_age_s
-from workers.engines.vllm import VllmEngine
-from workers.engines.vllm_options import VllmModel
+from workers.engines.vllm.engine import VllmEngine
+from workers.engines.vllm.options import VllmModel
 
 
 async def open_engine(settings: EngineSettings, news: EngineNews | None = None) -> Engine:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from workers.engines.vllm_settings import VllmSettings
+from workers.engines.vllm.settings import VllmSettings
 
 EngineKind = Literal["llamacpp", "vllm", "openai", "simulated"]
 

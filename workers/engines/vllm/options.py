@@ -7,8 +7,8 @@ from typing import Any
 
 from contracts.errors import Misconfigured
 from workers.engines.port import GenerationRequest
-from workers.engines.vllm_phases import EXTENSION
-from workers.engines.vllm_settings import VllmSettings
+from workers.engines.vllm.phases import EXTENSION
+from workers.engines.vllm.settings import VllmSettings
 
 GIB = 1024**3
 

@@ -18,12 +18,12 @@ from contracts.errors import ContextOverflow, DependencyUnavailable, Misconfigur
 from workers.engines.port import Abilities, GenerationRequest, Message, Piece
 from workers.engines.schemas import parsed
 from workers.engines.startup import EngineNews, Phase
-from workers.engines.vllm_headroom import Headroom
-from workers.engines.vllm_load import LoadObserver
-from workers.engines.vllm_options import VllmModel, engine_args, sampling_params
-from workers.engines.vllm_prompt import Prompt, Prompts
-from workers.engines.vllm_settings import VllmSettings
-from workers.engines.vllm_steps import Step, beyond
+from workers.engines.vllm.headroom import Headroom
+from workers.engines.vllm.load import LoadObserver
+from workers.engines.vllm.options import VllmModel, engine_args, sampling_params
+from workers.engines.vllm.prompt import Prompt, Prompts
+from workers.engines.vllm.settings import VllmSettings
+from workers.engines.vllm.steps import Step, beyond
 from workers.engines.vocabulary import Vocabulary
 
 log = structlog.get_logger(__name__)

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from workers.engines.vllm_headroom import Headroom
+from workers.engines.vllm.headroom import Headroom
 
 
 class SchedulerLoad(Protocol):
