@@ -90,9 +90,10 @@ $(CLIENTS): requirements/clients.txt | $(VENV)/bin/uv
 
 clients: $(CLIENTS)  ## install LangChain and LlamaIndex for the tests of their examples
 
-# Into the same environment, unlike the two above: its processes chunk and embed with our own code.
+# Into the same environment, unlike the two above: its processes chunk and embed with our own code. Compiled here,
+# or a dozen of Ray's processes would do so side by side at the first start.
 $(RAY): requirements/ray.txt $(RUNTIME)
-	$(LOCKED) --python $(BIN)/python -r requirements/ray.txt
+	$(LOCKED) --python $(BIN)/python --compile-bytecode -r requirements/ray.txt
 	@touch $@
 
 ray: $(RAY)  ## install Ray (455 MB) for `askfleet ingest --engine ray`

@@ -75,16 +75,14 @@ def corpus(tmp_path: Path) -> Path:
 class Run:
     """The command as a process of its own."""
 
-    def __init__(self, corpus: Path, uri: str, collection: str, *more: str) -> None:
+    def __init__(self, corpus: Path, uri: str, collection: str, *more: str, cpus: int = 2) -> None:
         command = [sys.executable, "-m", "askfleet.main", "ingest", "--engine", "ray", str(corpus)]
         command += ["--tenant", TENANT, "--milvus-uri", uri, "--address", "https://docs/", *more]
         # Ray's sockets lie below, and their paths may have 107 characters: no folder of pytest's.
         self._folder = tempfile.TemporaryDirectory(prefix="r-", ignore_cleanup_errors=True)
-        environment = (
-            os.environ
-            | {"TMPDIR": self._folder.name, "AF_MILVUS_COLLECTION": collection, "AF_RAY_BATCH_DOCUMENTS": "2"}
-            | EXACT
-        )
+        settings = {"AF_MILVUS_COLLECTION": collection, "AF_RAY_CPUS": str(cpus)}
+        settings |= {"AF_RAY_BATCH_DOCUMENTS": "2"} | EXACT
+        environment = os.environ | {"TMPDIR": self._folder.name} | settings
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True
         )
@@ -132,7 +130,7 @@ def test_a_bulk_run_that_is_killed_goes_on_and_stores_what_the_ingest_worker_sto
     corpus: Path, milvus_uri: str
 ) -> None:
     bulk, plain = f"t_{uuid.uuid4().hex}", f"t_{uuid.uuid4().hex}"
-    run = Run(corpus, milvus_uri, bulk)
+    run = Run(corpus, milvus_uri, bulk, cpus=1)
     done = _indexed_before(milvus_uri, bulk, at_least=2)
     run.stop()
     assert {address.removeprefix("::ffff:") for address in run.listening()} == {"127.0.0.1"}
@@ -205,7 +203,7 @@ def _indexed_before(uri: str, collection: str, *, at_least: int) -> list[str]:
         while time.monotonic() < deadline:
             if len(pages := _whole_pages(client, collection)) >= at_least:
                 return pages
-            time.sleep(0.05)
+            time.sleep(0.1)
     finally:
         client.close()
     raise AssertionError(f"fewer than {at_least} documents within {DEADLINE_S:g} s")
