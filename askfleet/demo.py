@@ -15,7 +15,7 @@ from rich.rule import Rule
 
 from askfleet import content
 from askfleet.answer_view import AnswerView
-from askfleet.interruption import until_signalled
+from askfleet.interruption import INTERRUPTED, until_signalled
 from askfleet.logs import configure_logs, open_log
 from askfleet.sse import AnswerStream, open_client
 from askfleet.stack import Stack, StackOptions
@@ -24,7 +24,7 @@ from askfleet.tenants import DEMO_TENANT
 from contracts import Done, Route
 from contracts.errors import AskfleetError, Misconfigured
 
-FAILED, MISCONFIGURED, INTERRUPTED = 1, 2, 130
+FAILED, MISCONFIGURED = 1, 2
 WHERE_TO_LOOK = """
 [bold]Where to look further[/]
   make up                     keep it running, then: askfleet ask "..."

@@ -2,7 +2,21 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+
+INTERRUPTED = 130
+"""Exit status of a command that a person ended."""
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """A SIGTERM is taken as Ctrl-C is: what lies within cleans up. For work without an event loop."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def until_signalled(work: Coroutine[object, object, None]) -> bool:

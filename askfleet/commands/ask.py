@@ -10,11 +10,11 @@ from rich.markup import escape
 
 from askfleet.answer_view import AnswerView
 from askfleet.commands import options
+from askfleet.interruption import INTERRUPTED
 from askfleet.sse import AnswerStream, open_client
 from contracts import Done, Event, Route
 
 FAILED = 1
-INTERRUPTED = 130
 
 
 def ask(

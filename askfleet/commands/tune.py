@@ -1,7 +1,9 @@
 """`askfleet tune`: settings of the engine against a question set."""
 
 import asyncio
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from askfleet.interruption import INTERRUPTED, ended_in_order
 from askfleet.screen import screen
 from askfleet.state import DEFAULT_STATE_DIR
 from askfleet.tuning.preference import Limits, Prefer
@@ -112,9 +115,10 @@ def tune(
     if dry_run:
         _list_points(points, seconds, console)
         return
+    _check_places(python, out)
     asked = _questions(questions, documents, limit, out, points, console)
     sweep = _sweep(points, asked, python, seconds, out, again=again)
-    sweep.run(console)
+    _run(sweep, out, console)
     limits = Limits(min_quality, first_token_ms, token_ms, min_answers_per_s, memory_mib)
     if not _report(sweep, prefer, limits, out, console):
         raise typer.Exit(NOTHING_KEEPS)
@@ -143,6 +147,33 @@ def _list_points(points: "list[Point]", seconds: float, console: Console) -> Non
     fixed = [f"{name}={value}" for name, value in points[0].values if name not in points[0].varied]
     same = f"; the same everywhere: {' '.join(fixed)}" if fixed else ""
     console.print(f"{len(points)} points, {seconds:g} s each at most{same}", markup=False, highlight=False)
+
+
+def _check_places(python: str, out: Path) -> None:
+    """Before anything takes time."""
+    if shutil.which(python) is None:
+        raise Misconfigured(f"There is no interpreter {python}.", remedy="Check --python.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise Misconfigured(
+            f"{out} can't be written to: {error.strerror}.", remedy="Give --out another folder."
+        ) from error
+
+
+def _run(sweep: "Sweep", out: Path, console: Console) -> None:
+    try:
+        with ended_in_order():
+            sweep.run(console)
+    except KeyboardInterrupt:
+        console.print(
+            f"interrupted; what is measured stays in {out}, and the same command goes on behind it",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _questions(
@@ -185,8 +216,6 @@ def _sweep(
     from askfleet.tuning.sweeping import RESULTS, Sweep
     from askfleet.tuning.trial import Bench
 
-    if not Path(python).is_file():
-        raise Misconfigured(f"There is no interpreter {python}.", remedy="Check --python.")
     bench = Bench(questions, out / "points", python=python, limit_s=seconds)
     return Sweep(tuple(points), bench, ResultsFile(out / RESULTS), again=again)
 

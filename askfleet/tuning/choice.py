@@ -10,6 +10,7 @@ from workers.proportions import wilson
 
 NOISE = 0.05
 """Times and rates that are nearer than this share are taken as equal: two runs of one point differ by it."""
+_NO_FIGURES = "No point gave figures: correct what each reason names, or raise --seconds, and add --again."
 # Keeps the steps of figures below 1 positive: 1.05 to the power of -1,000 is less than any figure.
 _STEPS_UP = 1_000
 
@@ -94,7 +95,7 @@ def recommend(candidates: Sequence[Candidate], prefer: Prefer, limits: Limits) -
     What is as good within noise goes on to the next measure.
     """
     if not candidates:
-        return Recommendation(None, ("No point was measured.",))
+        return Recommendation(None, (_NO_FIGURES,))
     floor = _floor(candidates, limits)
     broken = [_broken(candidate.figures, limits, floor) for candidate in candidates]
     within = [place for place, missed in enumerate(broken) if not missed]
@@ -166,6 +167,6 @@ def _decision(
     best = min(kept, key=lambda place: measure.cost(candidates[place].figures))
     behind = min(set(left) - set(kept), key=lambda place: measure.cost(candidates[place].figures))
     return (
-        f"{measure.name.capitalize()} decides between {len(left)}: {measure.show(candidates[best].figures)}; "
-        f"next is {candidates[behind].label} with {measure.show(candidates[behind].figures)}."
+        f"{measure.name.capitalize()} decides between {len(left)} points: "
+        f"{measure.show(candidates[best].figures)}; next is {candidates[behind].label} with {measure.show(candidates[behind].figures)}."
     )

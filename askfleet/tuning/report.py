@@ -99,7 +99,8 @@ def show(sheet: Sheet, console: Console) -> None:
             continue
         style = {_CHOSEN: "bold green", _FRONT: "green"}.get(line[-1], "")
         table.add_row(*map(escape, line), style=style)
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     for line in troubles:
         named = " ".join(f"{n}={v}" for n, v in zip(sheet.varied, line, strict=False))
         console.print(

@@ -3,7 +3,7 @@
 import difflib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar, get_args
@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings
 
 from contracts.errors import Misconfigured
 from contracts.query import Query
-from workers.engines import EngineSettings
+from workers.engines import EngineKind, EngineSettings
 from workers.generation.settings import GenerationSettings
 from workers.shell.settings import WorkerSettings
 
@@ -127,7 +127,7 @@ def points_of(vary: Sequence[str], fixed: Sequence[str], *, one_by_one: bool = F
     Raises:
         Misconfigured: an unknown name, a value that its setting refuses, a name given twice.
     """
-    ranges = {name: _split(text) for name, text in map(_assignment, vary)}
+    ranges = {name: _split(name, text) for name, text in map(_assignment, vary)}
     settled = dict(map(_assignment, fixed))
     twice = sorted({*ranges} & {*settled}) or _repeated([*map(_assignment, vary), *map(_assignment, fixed)])
     if twice:
@@ -136,7 +136,20 @@ def points_of(vary: Sequence[str], fixed: Sequence[str], *, one_by_one: bool = F
     points = [Point((*settled.items(), *chosen.items()), tuple(ranges)) for chosen in combined]
     for point in points:
         point.effective()
+    _check_all_count(points, {*ranges, *settled})
     return points
+
+
+def _check_all_count(points: Sequence[Point], names: Set[str]) -> None:
+    """A setting of an engine that no point opens: the points would differ by chance only."""
+    opened = {point.settings().engine.kind for point in points}
+    for name in sorted(names):
+        kind = name.partition("_")[0]
+        if kind in get_args(EngineKind) and kind not in opened:
+            raise Misconfigured(
+                f"{name!r} is a setting of the engine {kind}; the points open {', '.join(sorted(opened))}.",
+                remedy=f"Add --set kind={kind}, or leave {name} out.",
+            )
 
 
 def _grid(ranges: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
@@ -179,8 +192,8 @@ def _known(written: str) -> str:
     )
 
 
-def _split(text: str) -> list[str]:
-    """At the commas outside of brackets; each value once."""
+def _split(name: str, text: str) -> list[str]:
+    """At the commas outside of brackets; each value once. Raises: Misconfigured: there is none."""
     values, depth = [""], 0
     for character in text:
         depth += (character in "{[") - (character in "}]")
@@ -188,7 +201,10 @@ def _split(text: str) -> list[str]:
             values.append("")
         else:
             values[-1] += character
-    return list(dict.fromkeys(stripped for value in values if (stripped := value.strip())))
+    found = list(dict.fromkeys(stripped for value in values if (stripped := value.strip())))
+    if not found:
+        raise Misconfigured(f"{name}={text} names no value.", remedy=f"Write for example {name}={UNSET}.")
+    return found
 
 
 def _repeated(assigned: Sequence[tuple[str, str]]) -> list[str]:

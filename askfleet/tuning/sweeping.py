@@ -50,12 +50,18 @@ class Sweep:
     def run(self, console: Console) -> None:
         """Measures what is pending; each row is kept as soon as it is there."""
         keys, pending = self.keys(), self.pending()
-        known = len(self.points) - len(pending)
-        if known:
-            console.print(f"{known} of {len(self.points)} points stand in the results already")
+        self._tell_known(console, pending)
         for number, place in enumerate(pending, 1):
             head = f"[{number}/{len(pending)}] {self.points[place].label}"
             self.results.add(self._row(place, keys[place], head, console))
+
+    def _tell_known(self, console: Console, pending: Sequence[int]) -> None:
+        known = [row for place, row in enumerate(self.rows()) if place not in pending]
+        if not known:
+            return
+        failed = sum(row is not None and row.figures is None for row in known)
+        without = f"; {failed} without figures: --again tries once more" if failed else ""
+        console.print(f"{len(known)} of {len(self.points)} points stand in the results already{without}")
 
     def _is_pending(self, row: Row | None) -> bool:
         return row is None or (self.again and row.figures is None)

@@ -15,12 +15,14 @@ import psutil
 import askfleet
 from askfleet.leash import leashed
 from askfleet.tuning.measurement import Answer, Job, Outcome
-from askfleet.tuning.questions import Question, write_questions
+from askfleet.tuning.questions import Question, digest, write_questions
 from askfleet.tuning.results import Figures, figures_of
 from askfleet.tuning.sweep import Point
 
 _LOOK_EVERY_S = 0.2
 _MIB = 1 << 20
+_FRAME = " |+-\t\r"
+_LONGEST_WORDS = 300
 _ROOT = Path(askfleet.__file__).parent.parent
 
 Progress = Callable[[int], None]
@@ -98,7 +100,8 @@ def _job(point: Point, key: str, bench: Bench) -> Job:
     folder = bench.folder.absolute()
     job = Job(
         values=point.values,
-        questions=folder / "questions.jsonl",
+        # Of its own name, as a sweep of other questions may run in the same folder.
+        questions=folder / f"questions-{digest(bench.questions)}.jsonl",
         answers=folder / f"{key}.answers.jsonl",
         outcome=folder / f"{key}.outcome.json",
     )
@@ -177,5 +180,12 @@ def _death(watch: _Watch, log: Path) -> str:
     if status == -signal.SIGKILL:
         return f"Killed with {watch.peak_mib:,.0f} MiB, most likely out of memory."
     how = signal.Signals(-status).name if status < 0 else f"status {status}"
-    said = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
-    return f"Died ({how}): {said[:300] or 'it said nothing'}"
+    said = _last_words(log.read_text(encoding="utf-8", errors="replace"))
+    died = "Died" if status else "Ended without a result"
+    return f"{died} ({how}): {said[:_LONGEST_WORDS] or 'it said nothing'}"
+
+
+def _last_words(log: str) -> str:
+    """The last line that says something: the frame around a traceback of several errors does not."""
+    lines = (line.strip(_FRAME) for line in reversed(log.split("\n")))
+    return next((line for line in lines if any(map(str.isalpha, line))), "")

@@ -2,6 +2,10 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -74,7 +78,11 @@ def test_a_point_that_takes_too_long_is_a_result_and_leaves_no_process(
     assert "Not done within 3 s: 0 of 2 questions answered" in capsys.readouterr().out
     assert not [p for p in psutil.Process(os.getpid()).children() if "measurement" in " ".join(p.cmdline())]
     assert tuned(questions, out, *slow) == 1
-    assert "[1/1]" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "[1/1]" not in said
+    assert "1 of 1 points stand in the results already; 1 without figures: --again tries once more" in said
+    assert "raise --seconds" in said
+    assert "first token" not in said, "a table without a line"
     assert tuned(questions, out, *slow, "--again") == 1
     assert "[1/1]" in capsys.readouterr().out
 
@@ -117,6 +125,67 @@ def test_a_process_that_dies_is_told_with_its_last_words(tmp_path: Path):
     assert tried(tmp_path, "echo first; echo no such device >&2; exit 3").reason == (
         "Died (status 3): no such device"
     )
+
+
+def test_what_several_errors_say_last_is_told_without_their_frame(tmp_path: Path):
+    words = """printf '  | NameError: no such name\\n  +----------\\n'; exit 1"""
+    assert tried(tmp_path, words).reason == "Died (status 1): NameError: no such name"
+
+
+def test_an_interpreter_that_runs_no_point_is_told(tmp_path: Path):
+    assert tried(tmp_path, "exit 0").reason == "Ended without a result (status 0): it said nothing"
+
+
+def test_places_that_can_not_be_used_are_named_before_documents_are_searched(
+    questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    taken = tmp_path / "taken"
+    taken.touch()
+    unsearched = tmp_path / "unsearched.jsonl"
+    unsearched.write_text('{"question": "Who?"}\n')
+    none = ("--python", str(tmp_path / "python"), "--documents", str(tmp_path))
+    assert tuned(unsearched, tmp_path / "out", *none) == 2
+    assert f"There is no interpreter {tmp_path / 'python'}." in capsys.readouterr().err
+    for out in (taken, taken / "below"):
+        assert tuned(questions, out) == 2
+        assert f"error: {out} can't be written to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_ends_its_point_and_goes_on_where_it_was(
+    questions: Path, tmp_path: Path, number: signal.Signals
+):
+    sweep = ["--vary", "simulated_first_token_ms=5,60000", "--set", "kind=simulated"]
+    files = ["--questions", str(questions), "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "askfleet.main", "tune", *files, *sweep]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert running.stdout is not None
+        assert "[1/2]" in running.stdout.readline()
+        point = _point_of(running.pid)
+        running.send_signal(number)
+        said, _ = running.communicate(timeout=20)
+    finally:
+        running.kill()
+    assert running.returncode == 130
+    assert "the same command goes on behind it" in " ".join(said.split())
+    assert "Traceback" not in said
+    assert not point.is_running()
+    again = [*command[:-3], "simulated_first_token_ms=5", *command[-2:]]
+    told = subprocess.run(again, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert "1 of 1 points stand in the results already" in told
+
+
+def _point_of(pid: int) -> psutil.Process:
+    """The process that measures, once it is one."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for child in psutil.Process(pid).children():
+            if "askfleet.tuning.measurement" in child.cmdline() and "leash.py" not in " ".join(
+                child.cmdline()
+            ):
+                return child
+    raise AssertionError("no point was started")
 
 
 async def test_passages_are_searched_as_the_retrieval_worker_does_and_kept(tmp_path: Path):

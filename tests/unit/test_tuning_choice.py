@@ -115,13 +115,15 @@ def test_the_reasons_name_what_was_out_and_what_came_next():
     assert said == (
         "Quality must reach 0.50, as stated.",
         "quick: out, quality 0.45 below 0.50.",
-        "First token decides between 2: 300 ms to the first token; "
+        "First token decides between 2 points: 300 ms to the first token; "
         "next is good with 900 ms to the first token.",
     )
     nothing = recommend(THREE, Prefer.LATENCY, Limits(memory_mib=1))
     assert nothing.chosen is None
     assert nothing.reasons[-1] == "No point keeps every limit; loosen one or sweep further."
-    assert recommend([], Prefer.QUALITY, Limits()).reasons == ("No point was measured.",)
+    assert recommend([], Prefer.QUALITY, Limits()).reasons == (
+        "No point gave figures: correct what each reason names, or raise --seconds, and add --again.",
+    )
 
 
 def test_quality_has_no_noise():

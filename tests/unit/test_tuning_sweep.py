@@ -91,6 +91,10 @@ def test_commas_within_json_do_not_part_values():
         (["api_key=x"], [], "'api_key' can't be swept"),
         (["bulk_share=0.5"], [], "'bulk_share' can't be swept"),
         (["slots={a"], [], "is not JSON"),
+        (["slots=,"], [], "slots=, names no value"),
+        (["vllm_slots=1"], [], "There is no setting 'vllm_slots'"),
+        (["vllm_tensor_parallel=1,2"], [], "is a setting of the engine vllm; the points open llamacpp"),
+        (["kind=vllm,llamacpp"], ["simulated_tokens=9"], "the points open llamacpp, vllm"),
     ],
 )
 def test_what_can_not_be_swept_is_refused_before_anything_runs(vary: list[str], fixed: list[str], said: str):
