@@ -168,5 +168,6 @@ def _decision(
     behind = min(set(left) - set(kept), key=lambda place: measure.cost(candidates[place].figures))
     return (
         f"{measure.name.capitalize()} decides between {len(left)} points: "
-        f"{measure.show(candidates[best].figures)}; next is {candidates[behind].label} with {measure.show(candidates[behind].figures)}."
+        f"{measure.show(candidates[best].figures)}; "
+        f"next is {candidates[behind].label} with {measure.show(candidates[behind].figures)}."
     )
