@@ -128,7 +128,7 @@ phoenix: $(PHOENIX)  ## install Phoenix (625 MB) for `askfleet up --phoenix`
 GPU_IMAGE := --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
   --custom-compile-command 'make lock' --no-emit-index-url
 lock: | $(VENV)/bin/uv  ## resolve requirements/*.in again into pinned, hashed files
-	cd requirements && for name in uv runtime build dev phoenix clients ray; do \
+	cd requirements && for name in uv runtime build dev phoenix clients ray ray-cluster; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make lock' --no-emit-index-url $$name.in -o $$name.txt || exit 1; done; \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

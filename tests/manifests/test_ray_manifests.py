@@ -1,12 +1,10 @@
-"""A model over several nodes: both ways to run it render on a whole overlay and agree with themselves.
+"""What runs on Ray, a model over several nodes (two ways) and bulk ingestion, renders on a whole overlay.
 
-The CRDs of LeaderWorkerSet and RayService are not beside the checkout. What they hold of core kinds (pods) is
-validated as such; their own fields are checked here, as far as they say something about ours.
+The CRDs of LeaderWorkerSet, RayService and RayJob are not beside the checkout. What they hold of core kinds
+(pods) is validated as such; their own fields are checked here, as far as they say something about ours.
 """
 
 import ast
-import os
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,11 @@ import yaml
 from bus.provision import lanes_of
 from tests.components import missing
 from tests.manifests.conftest import ROOT
-from tests.manifests.strict import Manifest, Schemas, named, render
-from tests.manifests.workloads import BASE, OVERLAYS, variables
+from tests.manifests.ray_components import WITHOUT_SCHEMA, on_eks, pods_of
+from tests.manifests.strict import Manifest, Schemas, named
+from tests.manifests.workloads import BASE, variables
 from workers.engines.vllm.settings import VllmSettings
 
-RAY = ROOT / "deploy" / "keda" / "ray"
-WITHOUT_SCHEMA = {"LeaderWorkerSet", "RayService"}
 GPU = "nvidia.com/gpu"
 
 
@@ -36,61 +33,55 @@ def serve(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Manif
     return on_eks(kubectl, tmp_path_factory.mktemp("serve"), "ray-service")
 
 
+@pytest.fixture(scope="module")
+def bulk(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    return on_eks(kubectl, tmp_path_factory.mktemp("bulk"), "bulk")
+
+
 @pytest.fixture(params=["groups", "serve"])
 def made(request: pytest.FixtureRequest) -> list[Manifest]:
     found: list[Manifest] = request.getfixturevalue(request.param)
     return found
 
 
-def on_eks(kubectl: Path, folder: Path, component: str) -> list[Manifest]:
-    """The overlay for EKS with the component in it."""
-    overlay = next(path for path in OVERLAYS if path.name == "aws-karpenter")
-    chosen = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [os.path.relpath(overlay, folder.resolve())],
-        "components": [os.path.relpath(RAY / component, folder.resolve())],
-        "images": [
-            {"name": name, "newName": f"registry.example.com/{name}", "newTag": "1"}
-            for name in ("askfleet-worker", "askfleet-generation-gpu", "ray-llm")
-        ],
-    }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(chosen))
-    return render(kubectl, folder)
+@pytest.fixture(params=["groups", "serve", "bulk"])
+def each(request: pytest.FixtureRequest) -> list[Manifest]:
+    found: list[Manifest] = request.getfixturevalue(request.param)
+    return found
 
 
-def test_every_object_is_valid_down_to_its_pods(made: list[Manifest], schemas: Schemas) -> None:
-    whole = [manifest for manifest in made if manifest["kind"] not in WITHOUT_SCHEMA]
+def test_every_object_is_valid_down_to_its_pods(each: list[Manifest], schemas: Schemas) -> None:
+    whole = [manifest for manifest in each if manifest["kind"] not in WITHOUT_SCHEMA]
     pods = [
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-        for name, spec in pods_of(made)
+        for name, spec in pods_of(each)
     ]
     assert len(pods) >= 2
     assert [problem for manifest in (*whole, *pods) for problem in schemas.problems(manifest)] == []
 
 
-def test_pods_take_configuration_accounts_and_secrets_that_are_there(made: list[Manifest]) -> None:
-    for name, spec in [*pods_of(made), ("worker", large_worker(made))]:
+def test_pods_take_configuration_accounts_and_secrets_that_are_there(each: list[Manifest]) -> None:
+    for name, spec in pods_of(each):
         references = [
             source["configMapRef"]["name"]
             for container in (*spec.get("initContainers", ()), *spec["containers"])
             for source in container.get("envFrom", ())
         ]
-        assert set(references) <= set(named(made, "ConfigMap")), name
-        assert spec["serviceAccountName"] in named(made, "ServiceAccount"), name
+        assert set(references) <= set(named(each, "ConfigMap")), name
+        assert spec["serviceAccountName"] in named(each, "ServiceAccount"), name
 
 
-def test_every_image_takes_the_name_and_the_tag_that_an_overlay_gives(made: list[Manifest]) -> None:
+def test_every_image_takes_the_name_and_the_tag_that_an_overlay_gives(each: list[Manifest]) -> None:
     images = {
         container["image"]
-        for spec in (*(spec for _, spec in pods_of(made)), large_worker(made))
+        for spec in (spec for _, spec in pods_of(each))
         for container in (*spec.get("initContainers", ()), *spec["containers"])
     }
     assert all(image.startswith("registry.example.com/") and image.endswith(":1") for image in images), images
 
 
-def test_no_pod_may_gain_rights_or_runs_as_root(made: list[Manifest]) -> None:
-    for name, spec in [*pods_of(made), ("worker", large_worker(made))]:
+def test_no_pod_may_gain_rights_or_runs_as_root(each: list[Manifest]) -> None:
+    for name, spec in pods_of(each):
         assert spec["securityContext"]["runAsNonRoot"] is True, name
         for container in (*spec.get("initContainers", ()), *spec["containers"]):
             rights = container["securityContext"]
@@ -193,19 +184,6 @@ def test_the_job_makes_the_consumers_of_both_models(made: list[Manifest]) -> Non
     before = plain["spec"]["template"]["spec"]["containers"][0]["args"]
     models = before.index("--models") + 1
     assert container["args"] == [*before[:models], f"{before[models]},large", *before[models + 1 :]]
-
-
-def pods_of(made: list[Manifest]) -> Iterator[tuple[str, Any]]:
-    """The pod specifications inside of the kinds that have no schema here."""
-    for group in named(made, "LeaderWorkerSet").values():
-        template = group["spec"]["leaderWorkerTemplate"]
-        yield "leader", template["leaderTemplate"]["spec"]
-        yield "follower", template["workerTemplate"]["spec"]
-    for service in named(made, "RayService").values():
-        cluster = service["spec"]["rayClusterConfig"]
-        yield "head", cluster["headGroupSpec"]["template"]["spec"]
-        for nodes in cluster["workerGroupSpecs"]:
-            yield nodes["groupName"], nodes["template"]["spec"]
 
 
 def large_worker(made: list[Manifest]) -> Any:
