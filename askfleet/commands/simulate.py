@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from askfleet.commands import simulate_options as options
 from askfleet.screen import screen
 from contracts.errors import Misconfigured
 
@@ -27,47 +28,15 @@ simulate = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-SHIPPED = Path(__file__).parents[2] / "deploy/keda/base/scaledobjects/generation-default.yaml"
 NOTHING_KEEPS = 1
 BELOW_SLOTS = (
     "The target is below the slots of a replica: while a backlog keeps all slots taken, replicas are added "
     "up to the maximum (docs/scaling.md)."
 )
 
-Arrivals = Annotated[
-    Path | None,
-    typer.Option(
-        help="CSV or JSON lines: `at` (seconds or ISO 8601) of each question, or `per_minute`. "
-        "Without it: a made day."
-    ),
-]
-Shape = Annotated[
-    str, typer.Option(help="Of the made arrivals: `day`, `constant`, or `spike` (a day with one).")
-]
-Peak = Annotated[float, typer.Option(min=0.001, help="Questions a second at the peak of the made arrivals.")]
-Hours = Annotated[float, typer.Option(min=0.05, max=744, help="How long the made arrivals go on.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of arrivals and lengths; the same seed, the same run.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="An assumption as name=value; `askfleet simulate assumptions` lists them."),
-]
-Object = Annotated[Path, typer.Option("--scaled-object", help="The ScaledObject to start from.")]
-Target = Annotated[int | None, typer.Option(min=1, help="Target instead of the file's.")]
-Each = Annotated[
-    bool | None,
-    typer.Option(
-        "--each/--counted",
-        help="Follow each question, or count them second by second. Without it: counted from 400,000 on.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Figures as JSON on stdout.")]
-Plot = Annotated[Path | None, typer.Option(help="Draw into this PNG.")]
-
-PEAK = 20.0
-
 
 @simulate.command()
-def assumptions(set_: Set = None) -> None:
+def assumptions(set_: options.Set = None) -> None:
     """List what a simulation takes for granted: the engine, lengths, nodes, CPU.
 
     askfleet simulate assumptions --set slots=128
@@ -88,19 +57,26 @@ def assumptions(set_: Set = None) -> None:
 
 @simulate.command()
 def run(
-    arrivals: Arrivals = None,
-    shape: Shape = "day",
-    peak: Peak = PEAK,
-    hours: Hours = 24.0,
-    seed: Seed = 1,
-    set_: Set = None,
-    scaled_object: Object = SHIPPED,
-    least: Annotated[int | None, typer.Option(min=0, help="minReplicaCount instead of the file's.")] = None,
-    target: Target = None,
+    arrivals: options.Arrivals = None,
+    shape: options.Shape = "day",
+    peak: options.Peak = options.PEAK,
+    hours: options.Hours = 24.0,
+    seed: options.Seed = 1,
+    set_: options.Set = None,
+    scaled_object: options.Object = options.SHIPPED,
+    least: Annotated[
+        int | None,
+        typer.Option(min=0, max=options.MOST_REPLICAS, help="minReplicaCount instead of the file's."),
+    ] = None,
+    target: options.Target = None,
+    window: Annotated[
+        int | None,
+        typer.Option(min=0, max=options.MOST_WINDOW_S, help="Window of scale-in instead of the file's, s."),
+    ] = None,
     warm_nodes: Annotated[int, typer.Option(min=0, help="GPU nodes kept without a replica.")] = 0,
-    each: Each = None,
-    json: Json = False,
-    plot: Plot = None,
+    each: options.Each = None,
+    json: options.Json = False,
+    plot: options.Plot = None,
 ) -> None:
     """One ScaledObject under these arrivals.
 
@@ -116,7 +92,7 @@ def run(
         shipped,
         target=shipped.target_value if target is None else target,
         least=shipped.min_replicas if least is None else least,
-        window_s=down_window_s(shipped),
+        window_s=down_window_s(shipped) if window is None else window,
     )
     bench, assumed = _bench(arrivals, shape, (peak, hours), seed, set_)
     outcomes = _outcomes(bench, [by_queue(changed, warm_nodes=warm_nodes)], each)
@@ -128,23 +104,29 @@ def run(
 
 @simulate.command()
 def compare(
-    arrivals: Arrivals = None,
-    shape: Shape = "day",
-    peak: Peak = PEAK,
-    hours: Hours = 24.0,
-    seed: Seed = 1,
-    set_: Set = None,
-    scaled_object: Object = SHIPPED,
+    arrivals: options.Arrivals = None,
+    shape: options.Shape = "day",
+    peak: options.Peak = options.PEAK,
+    hours: options.Hours = 24.0,
+    seed: options.Seed = 1,
+    set_: options.Set = None,
+    scaled_object: options.Object = options.SHIPPED,
     cpu: Annotated[list[int] | None, typer.Option(min=1, help="Target of a CPU-based HPA, percent.")] = None,
-    static: Annotated[list[int] | None, typer.Option(min=1, help="A fixed number of replicas.")] = None,
-    target: Annotated[list[int] | None, typer.Option(min=1, help="Another target of the queue.")] = None,
-    each: Each = None,
-    json: Json = False,
-    plot: Plot = None,
+    static: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=options.MOST_REPLICAS, help="A fixed number of replicas."),
+    ] = None,
+    target: options.Targets = None,
+    window: options.Windows = None,
+    each: options.Each = None,
+    json: options.Json = False,
+    plot: options.Plot = None,
 ) -> None:
     """Queue-depth scaling beside CPU-based scaling and fixed numbers, under the same arrivals.
 
-    askfleet simulate compare --target 56 --target 80 --cpu 80 --cpu 25 --static 4
+    Each other target is tried with one warm replica and with each window.
+
+        askfleet simulate compare --target 65 --window 300 --window 900 --cpu 80 --cpu 25 --static 4
     """
     from askfleet.scaling import read_scaled_object
     from askfleet.simulation.drawing import draw_policies
@@ -155,7 +137,7 @@ def compare(
     shipped = read_scaled_object(scaled_object)
     peak_needs = enough_for(bench.load.rates, bench.service, (assumed.prompt_tokens, assumed.answer_tokens))
     policies = [
-        *by_queues(shipped, target or []),
+        *by_queues(shipped, target or (), window or ()),
         *(by_cpu(shipped, percent, cpu=assumed.cpu) for percent in cpu or (80, 25)),
         *(fixed(count) for count in static or (peak_needs,)),
     ]
@@ -168,13 +150,13 @@ def compare(
 
 @simulate.command()
 def recommend(
-    arrivals: Arrivals = None,
-    shape: Shape = "day",
-    peak: Peak = PEAK,
-    hours: Hours = 24.0,
-    seed: Seed = 1,
-    set_: Set = None,
-    scaled_object: Object = SHIPPED,
+    arrivals: options.Arrivals = None,
+    shape: options.Shape = "day",
+    peak: options.Peak = options.PEAK,
+    hours: options.Hours = 24.0,
+    seed: options.Seed = 1,
+    set_: options.Set = None,
+    scaled_object: options.Object = options.SHIPPED,
     p50_wait: Annotated[float | None, typer.Option(min=0, help="Median of the wait at most, s.")] = None,
     p95_wait: Annotated[float, typer.Option(min=0, help="95th percentile of the wait at most, s.")] = 10.0,
     p99_wait: Annotated[
@@ -184,36 +166,47 @@ def recommend(
         float | None, typer.Option(min=0, max=1, help="Share that waits beyond the deadline at most.")
     ] = None,
     target: Annotated[list[int] | None, typer.Option(min=1, help="Targets to try.")] = None,
+    below_slots: Annotated[
+        bool, typer.Option("--below-slots", help="Try targets below the slots of a replica, too.")
+    ] = False,
     least: Annotated[
-        list[int] | None, typer.Option(min=0, help="Minimums (warm GPUs in use) to try.")
+        list[int] | None,
+        typer.Option(min=0, max=options.MOST_REPLICAS, help="Minimums (warm GPUs in use) to try."),
     ] = None,
     warm_nodes: Annotated[
         list[int] | None, typer.Option(min=0, help="Numbers of empty nodes to try.")
     ] = None,
-    window: Annotated[list[int] | None, typer.Option(min=0, help="Scale-in windows to try, s.")] = None,
-    export: Annotated[Path | None, typer.Option(help="Write the recommended ScaledObject there.")] = None,
-    json: Json = False,
-    plot: Plot = None,
+    window: Annotated[
+        list[int] | None,
+        typer.Option(min=0, max=options.MOST_WINDOW_S, help="Scale-in windows to try, s."),
+    ] = None,
+    export: options.Export = None,
+    json: options.Json = False,
+    plot: options.Plot = None,
 ) -> None:
     """Find the thresholds: the fewest GPU-hours that keep the limits on waits.
 
     Every combination is tried on the same arrivals, counted by number; the choice and its closest rivals are
     checked question by question where the arrivals are few enough. Exit status 1: nothing keeps the limits.
+    Targets below the slots of a replica are refused, since busy replicas alone would ask for more of them.
 
         askfleet simulate recommend --p95-wait 10 --export generation-default.yaml
 
         askfleet simulate recommend --arrivals monday.csv --least 0 --least 1 --window 900 --p99-wait 60
     """
     from askfleet.scaling import read_scaled_object
-    from askfleet.simulation.comparison import Grid, Objective, targets_around
+    from askfleet.simulation.comparison import Grid, Objective, refuse_below, targets_above, targets_below
     from askfleet.simulation.export import write_export
     from askfleet.simulation.policy import down_window_s
     from askfleet.simulation.recommendation import recommendation
 
     shipped = read_scaled_object(scaled_object)
     bench, assumed = _bench(arrivals, shape, (peak, hours), seed, set_)
+    lower = targets_below(assumed.slots) if below_slots else ()
+    if target and not below_slots:
+        refuse_below(assumed.slots, target)
     grid = Grid(
-        targets=tuple(target or targets_around(assumed.slots)),
+        targets=tuple(target or (*lower, *targets_above(assumed.slots))),
         least=tuple(least or (0, 1, 2)),
         warm_nodes=tuple(warm_nodes or (0,)),
         windows_s=tuple(window or (down_window_s(shipped), 900)),
@@ -241,18 +234,20 @@ def fleet(
     clusters: Annotated[int, typer.Option(min=1, max=200, help="Equal clusters, without a topology.")] = 10,
     gpus: Annotated[int, typer.Option(min=1, max=1_000_000, help="Of all these clusters.")] = 4_000,
     load: Annotated[
-        float, typer.Option(min=0.001, help="Peak of each cluster, of what its GPUs can do.")
+        float, typer.Option(min=0.001, max=100, help="Peak of each cluster, of what its GPUs can do.")
     ] = 0.8,
-    shift: Annotated[float, typer.Option(help="Hours by which each next cluster's day is later.")] = 2.4,
-    shape: Shape = "day",
-    hours: Hours = 24.0,
-    seed: Seed = 1,
-    set_: Set = None,
-    scaled_object: Object = SHIPPED,
-    target: Target = None,
+    shift: Annotated[
+        float, typer.Option(min=-24, max=24, help="Hours by which each next cluster's day is later.")
+    ] = 2.4,
+    shape: options.Shape = "day",
+    hours: options.Hours = 24.0,
+    seed: options.Seed = 1,
+    set_: options.Set = None,
+    scaled_object: options.Object = options.SHIPPED,
+    target: options.Target = None,
     spill: Annotated[bool, typer.Option(help="Neighbours take what waits.")] = True,
-    json: Json = False,
-    plot: Plot = None,
+    json: options.Json = False,
+    plot: options.Plot = None,
 ) -> None:
     """A whole fleet, second by second: own workers first, then neighbours, as the topology says.
 
@@ -290,9 +285,9 @@ def fleet(
 @simulate.command()
 def check(
     record: Annotated[Path, typer.Argument(help="Recorded by `python -m askfleet.spike`.")],
-    scaled_object: Object = SHIPPED,
-    json: Json = False,
-    plot: Plot = None,
+    scaled_object: options.Object = options.SHIPPED,
+    json: options.Json = False,
+    plot: options.Plot = None,
 ) -> None:
     """Predict a recorded run of the local stack, and say how far off it is. Exit status 1: beyond 15 %.
 
@@ -329,7 +324,7 @@ def _bench(
     found = assumed(settings or [])
     made = Made(_shape(shape), *size)
     load = load_of(arrivals, made, found.lengths, seed=seed)
-    return Bench(load, found.service, found.provisioning), found
+    return Bench(load, found.service, found.provisioning, found.ack_pending), found
 
 
 def _made(shape: str, peak: float, hours: float) -> "Rates":

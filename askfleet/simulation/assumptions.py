@@ -8,13 +8,14 @@ from askfleet.simulation.demand import Lengths
 from askfleet.simulation.nodes import Provisioning
 from askfleet.simulation.policy import Cpu
 from askfleet.simulation.service import Service
+from bus.topology import GENERATE
 from contracts.errors import Misconfigured
 
 
 class Assumptions(BaseModel):
     """The defaults are stated, not measured: a model of about 8 billion parameters on a GPU with 48 GB."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     slots: int = Field(64, ge=1, le=4_096, description="answers at once in a replica (AF_ENGINE_SLOTS)")
     kv_tokens: int = Field(160_000, ge=0, description="tokens that the KV cache holds; 0: no limit")
@@ -29,6 +30,11 @@ class Assumptions(BaseModel):
     model_s: float = Field(120, ge=0, description="image, process, weights and graphs, until it is ready")
     keep_node_s: float = Field(300, ge=0, description="how long an empty node stays (consolidateAfter)")
     gpus: int = Field(1, ge=1, le=64, description="GPUs of one replica")
+    ack_pending: int = Field(
+        GENERATE.consumers[0].max_ack_pending,
+        ge=0,
+        description="questions that the queue hands out at once (max_ack_pending); 0: no limit",
+    )
     deadline_s: float = Field(120, gt=0, description="waits beyond it are counted (AF_DEFAULT_DEADLINE_S)")
     idle_cores: float = Field(0.05, ge=0, description="CPU of a replica without work")
     busy_cores: float = Field(1.1, gt=0, description="CPU of a replica with any work: vLLM's engine core")
@@ -83,6 +89,6 @@ def assumed(settings: Sequence[str]) -> Assumptions:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
         raise Misconfigured(
-            f"--set {name}={first['input']}: {first['msg']}.",
-            remedy=f"{name} is: {Assumptions.model_fields[name].description}.",
+            f"--set {name.replace('_', '-')}={first['input']}: {first['msg']}.",
+            remedy=f"It is: {Assumptions.model_fields[name].description}.",
         ) from error

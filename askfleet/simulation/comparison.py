@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from askfleet.scaling import Behavior, ScaledObject
-from askfleet.scaling.scaled_object import DEFAULT_BEHAVIOR
+from askfleet.scaling import ScaledObject
 from askfleet.simulation.counting import count, counted, counted_times
 from askfleet.simulation.demand import Demand, Floats, Lengths, Rates, at_times
 from askfleet.simulation.following import follow
 from askfleet.simulation.nodes import Provisioning
 from askfleet.simulation.outcome import Figures, Outcome
-from askfleet.simulation.policy import Policy, by_queue, down_window_s
+from askfleet.simulation.policy import Policy, by_queue, down_window_s, with_window
 from askfleet.simulation.service import Service
 from askfleet.simulation.site import Site
+from contracts.errors import Misconfigured
 
 MOST_FOLLOWED = 400_000
 """Questions; with more of them they are counted instead, unless it is asked otherwise."""
@@ -43,9 +43,10 @@ class Bench:
     load: Load
     service: Service
     provisioning: Provisioning
+    ack_pending: int = 0
 
     def site(self, policy: Policy) -> Site:
-        return Site(policy.name, policy, self.service, self.provisioning)
+        return Site(policy.name, policy, self.service, self.provisioning, ack_pending=self.ack_pending)
 
     def follow(self, policies: Sequence[Policy], progress: Progress | None = None) -> list[Outcome]:
         """Every question on its way."""
@@ -92,7 +93,7 @@ class Grid:
     def policies(self, shipped: ScaledObject) -> list[Policy]:
         own = down_window_s(shipped)
         return [
-            by_queue(changed, name=label(changed, spare), warm_nodes=spare)
+            by_queue(changed, warm_nodes=spare)
             for target in self.targets
             for window_s in self.windows_s or (own,)
             for least in self.least
@@ -101,29 +102,36 @@ class Grid:
         ]
 
 
-def targets_around(slots: int) -> tuple[int, ...]:
-    """Whole numbers from half of the slots on, below and above them."""
-    return tuple(sorted({max(1, round(slots * share)) for share in (0.5, 0.75, 0.875, 1.0, 1.25)}))
+def targets_above(slots: int) -> tuple[int, ...]:
+    """The slots and the queue that is borne for each replica, from one question to half as many as slots."""
+    return tuple(sorted({slots + max(1, round(slots * share)) for share in (0, 0.125, 0.25, 0.5)}))
+
+
+def targets_below(slots: int) -> tuple[int, ...]:
+    """Whole numbers from half of the slots on."""
+    return tuple(sorted({max(1, round(slots * share)) for share in (0.5, 0.75, 0.875)} - {slots}))
+
+
+def refuse_below(slots: int, targets: Iterable[int]) -> None:
+    """Raises Misconfigured for a target that busy replicas alone exceed, with nothing in the queue."""
+    for target in targets:
+        if target < slots:
+            raise Misconfigured(
+                f"--target {target} is below the {slots} slots of a replica: busy ones ask for more replicas "
+                "although nothing waits, up to the maximum.",
+                remedy=f"Give {slots} or more; --below-slots tries it all the same.",
+            )
 
 
 def with_settings(shipped: ScaledObject, *, target: float, least: int, window_s: int) -> ScaledObject:
-    behavior = shipped.behavior or DEFAULT_BEHAVIOR
-    return replace(
+    changed = replace(
         shipped,
         target_value=target,
         min_replicas=least,
         max_replicas=max(shipped.max_replicas, least),
         idle_replicas=None,
-        behavior=Behavior(up=behavior.up, down=replace(behavior.down, window_s=window_s)),
     )
-
-
-def label(scaled_object: ScaledObject, warm_nodes: int) -> str:
-    window_s = down_window_s(scaled_object)
-    text = (
-        f"target {scaled_object.target_value:g}, at least {scaled_object.min_replicas}, window {window_s} s"
-    )
-    return f"{text}, warm nodes {warm_nodes}" if warm_nodes else text
+    return with_window(changed, window_s)
 
 
 @dataclass(frozen=True)

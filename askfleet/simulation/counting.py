@@ -29,6 +29,7 @@ PATIENCE_S = 7_200.0
 MOST_STAGES = 3
 """An answer's time then varies by 0.58 of its mean, which lengths with a variation of 0.6 come near."""
 NOTE_EVERY_S = 60.0
+NO_LIMIT = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ class _Count:
         self.first_s = np.array([each.first_s(self.lengths.prompt_tokens) for each in services])
         self.alone_s = np.array([each.alone_s for each in services])
         self.growth_s = np.array([each.growth_s for each in services])
-        self.slots = np.array([max(1, each.at_once(tokens)) for each in services])
+        self.slots = np.array([each.at_once(tokens) for each in services])
+        self.ack_pending = np.array([site.ack_pending or NO_LIMIT for site in self.sites])
         drawn = self.lengths.answers(100_000, np.random.default_rng(0))
         self.answer_tokens = float(drawn.mean())
         shortest_s = float((self.first_s + self.answer_tokens * self.alone_s).min())
@@ -211,23 +213,26 @@ class _Count:
         used = np.bincount(self.worker, self.work.sum(axis=1), minlength=count).astype(np.int64)
         capacity = np.array([pool.ready for pool in self.pools]) * self.slots
         free = np.maximum(0, capacity - used)
-        started = np.minimum(self.waiting, free)
+        room = np.maximum(0, self.ack_pending - self._of_home().astype(np.int64))
+        started = np.minimum(np.minimum(self.waiting, free), room)
         self.waiting -= started
         self.work[:count, 0] += started
         free -= started
-        self._spill(free, capacity, started)
+        self._spill(free, capacity, room, started)
         self.answer_area += self._of_home()
         return np.asarray(started, dtype=np.int64)
 
-    def _spill(self, free: Counts, capacity: Counts, started: Counts) -> None:
+    def _spill(self, free: Counts, capacity: Counts, room: Counts, started: Counts) -> None:
         """Adds to `started` what neighbours took."""
         for place in np.flatnonzero(self.waiting).tolist():
+            handed_out = min(self.waiting[place], room[place] - started[place])
             for helper in self.sites[place].helpers:
-                if not self.waiting[place]:
+                if handed_out <= 0:
                     break
                 row = self.row[(helper, place)]
                 most = guest_slots(int(capacity[helper]), self.guest_share, self.neighbours[helper])
-                taken = max(0, min(self.waiting[place], free[helper], most - int(self.work[row].sum())))
+                taken = max(0, min(handed_out, free[helper], most - int(self.work[row].sum())))
+                handed_out -= taken
                 self.work[row, 0] += taken
                 free[helper] -= taken
                 self.waiting[place] -= taken

@@ -67,6 +67,7 @@ def sites(places: Sequence[Place], shipped: ScaledObject, assumed: Assumptions, 
             assumed.service,
             replace(assumed.provisioning, gpus=place.gpus_each),
             helpers=tuple(names.index(other) for other in place.helpers if other in names) if spill else (),
+            ack_pending=assumed.ack_pending,
         )
         for place in places
     ]

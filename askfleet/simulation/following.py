@@ -95,6 +95,7 @@ class _Cluster:
         self._guests: dict[int, int] = {}
         self._made = self._cold_starts = self._spilled = self._most_ready = 0
         self._in_work = 0
+        self._held_back = False
         self._queue_area = self._queue_since_s = 0.0
         self._percent_before = self._read_at_s = 0.0
         self._gone_percent_s = 0.0
@@ -135,8 +136,16 @@ class _Cluster:
         self._count_queue()
         self._queue.append(question)
 
+    def _hands_out(self) -> bool:
+        """Whether the consumer gives another message; when it did not, the next answer makes room."""
+        limit = self.site.ack_pending
+        self._held_back = bool(limit) and self._in_work >= limit
+        return not self._held_back
+
     def _take(self, question: Question) -> bool:
         """By the replica that asked longest ago: pulls are served in turn."""
+        if not self.fleet.clusters[question.home]._hands_out():
+            return False
         for _ in range(len(self._open)):
             replica = self._open.popleft()
             replica.offered = False
@@ -175,12 +184,13 @@ class _Cluster:
         home._in_work -= 1
         if question.home != self.place:
             self._guests[question.home] -= 1
-        if replica.draining:
-            if not replica.in_work:
-                self._gone(replica)
-            return
-        self._offer(replica)
-        self.pull()
+        if not replica.draining:
+            self._offer(replica)
+            self.pull()
+        elif not replica.in_work:
+            self._gone(replica)
+        if home._held_back:
+            home.pull()
 
     def pull(self) -> None:
         """Own work first, then what neighbours have waiting."""

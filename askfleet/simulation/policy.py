@@ -1,7 +1,7 @@
 """How the number of replicas is decided: by the queue, by CPU, or once and for all."""
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from askfleet.scaling import ScaledObject
@@ -76,11 +76,22 @@ def by_queue(
     )
 
 
-def by_queues(scaled_object: ScaledObject, targets: Iterable[int]) -> list[Policy]:
-    """As it is; with one warm replica where it has none; and with other targets."""
+def by_queues(scaled_object: ScaledObject, targets: Sequence[int], windows_s: Sequence[int]) -> list[Policy]:
+    """As it is; with one warm replica where it has none; and so with each other target and window."""
     warm = replace(scaled_object, min_replicas=max(1, scaled_object.min_replicas))
-    variants = [scaled_object, warm, *(replace(warm, target_value=float(target)) for target in targets)]
-    return [by_queue(each) for each in dict.fromkeys(variants)]
+    own_s = down_window_s(scaled_object)
+    others = [
+        with_window(replace(warm, target_value=float(target)), window_s)
+        for target in targets or (warm.target_value,)
+        for window_s in windows_s or (own_s,)
+    ]
+    return [by_queue(each) for each in dict.fromkeys((scaled_object, warm, *others))]
+
+
+def with_window(scaled_object: ScaledObject, window_s: int) -> ScaledObject:
+    """With that stabilisation window of scale-in."""
+    behavior = scaled_object.behavior or DEFAULT_BEHAVIOR
+    return replace(scaled_object, behavior=replace(behavior, down=replace(behavior.down, window_s=window_s)))
 
 
 def down_window_s(scaled_object: ScaledObject) -> int:
@@ -89,8 +100,9 @@ def down_window_s(scaled_object: ScaledObject) -> int:
 
 
 def named(scaled_object: ScaledObject, warm_nodes: int = 0) -> str:
-    text = f"queue, target {scaled_object.target_value:g}, at least {scaled_object.min_replicas}"
-    return f"{text}, {warm_nodes} warm nodes" if warm_nodes else text
+    target, least = scaled_object.target_value, scaled_object.min_replicas
+    text = f"queue, target {target:g}, at least {least}, window {down_window_s(scaled_object)} s"
+    return f"{text}, warm nodes {warm_nodes}" if warm_nodes else text
 
 
 def by_cpu(scaled_object: ScaledObject, percent: int, *, cpu: Cpu | None = None) -> Policy:

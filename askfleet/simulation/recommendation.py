@@ -34,7 +34,7 @@ class Recommendation:
         marks = dict.fromkeys(self.followed, "followed") | {self.chosen: "recommended"}
         kept = [row for row in self.rows if row.name in self.front | self.followed]
         console.print(f"{len(self.rows)} tried; on the Pareto front:", highlight=False)
-        show(kept, console, first="queue", marks=marks)
+        show(kept, console, first="policy", marks=marks)
         if self.policy is None:
             console.print(
                 "None keeps the limits: allow longer waits, or try --least and --warm-nodes above these."

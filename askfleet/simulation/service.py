@@ -39,8 +39,8 @@ class Service:
         return self.first_s(prompt_tokens) + answer_tokens * self.interval_s(batch)
 
     def at_once(self, tokens: float) -> int:
-        """Answers at once that have so many tokens each, with their prompts."""
-        return min(self.slots, int(self.kv_tokens / tokens)) if self.kv_tokens else self.slots
+        """Answers at once of so many tokens each, with their prompts; one that is too long is alone."""
+        return max(1, min(self.slots, int(self.kv_tokens / tokens))) if self.kv_tokens else self.slots
 
     def per_s(self, prompt_tokens: float, answer_tokens: float) -> float:
         """Answers a second of a full replica."""

@@ -16,6 +16,7 @@ class Site:
 
     Args:
         helpers: places in the fleet of those who take what waits here, nearest first.
+        ack_pending: questions asked here that may be in work at once, wherever; 0: no limit.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Site:
     service: Service = field(default_factory=Service)
     provisioning: Provisioning = field(default_factory=Provisioning)
     helpers: tuple[int, ...] = ()
+    ack_pending: int = 0
 
     @property
     def nodes(self) -> Provisioning:

@@ -23,14 +23,15 @@ def test_policies_are_compared_on_the_same_arrivals(
     plot = tmp_path / "costs.png"
     status, out, error = simulate(
         capsys, "compare", "--shape", "constant", "--peak", "3", "--hours", "0.3", "--target", "56",
-        "--cpu", "80", "--static", "2", "--json", "--plot", str(plot),
+        "--window", "300", "--window", "900", "--cpu", "80", "--static", "2", "--json", "--plot", str(plot),
     )  # fmt: skip
     found = json.loads(out)
     assert status == 0
     assert [row["name"] for row in found["rows"]] == [
-        "queue, target 80, at least 0",
-        "queue, target 80, at least 1",
-        "queue, target 56, at least 1",
+        "queue, target 80, at least 0, window 300 s",
+        "queue, target 80, at least 1, window 300 s",
+        "queue, target 56, at least 1, window 300 s",
+        "queue, target 56, at least 1, window 900 s",
         "CPU, 80 %",
         "static, 2",
     ]
@@ -61,6 +62,10 @@ def test_a_recommendation_is_exported_for_the_arrivals_of_a_file(
     assert status == 0
     assert "recommended" in out
     assert "minReplicaCount: 1" in export.read_text()
+    status, out, error = simulate(capsys, "recommend", *narrow[:2], "--target", "56", "--below-slots")
+    assert status == 0
+    assert "56" in out
+    assert "below the slots" in error
     status, out, _ = simulate(capsys, "recommend", *narrow[:-4], "--window", "300", "--p95-wait", "0")
     assert status == 1
     assert "None keeps the limits" in out
@@ -106,6 +111,14 @@ def test_assumptions_are_listed_with_what_is_set(capsys: pytest.CaptureFixture[s
         (("run", "--scaled-object", "nowhere.yaml"), "nowhere.yaml"),
         (("fleet", "--clusters", "10", "--gpus", "3"), "3 GPUs in 10 clusters"),
         (("run", "--target", "0"), "equal to 1"),
+        (("run", "--peak", "inf"), "less than or equal to"),
+        (("fleet", "--shift", "nan"), "equal to"),
+        (("compare", "--set", "answer-tokens=inf"), "--set answer-tokens=inf"),
+        (("recommend", "--target", "80", "--target", "56"), "--target 56 is below the 64 slots"),
+        (("recommend", "--set", "slots=128", "--target", "80"), "--target 80 is below the 128 slots"),
+        (("recommend", "--window", "3601"), "3600"),
+        (("run", "--plot", "/proc/nobody/plot.png"), "/proc/nobody/plot.png can't be written"),
+        (("recommend", "--export", str(Path(__file__).parent)), "can't be written: Is a directory"),
     ],
 )
 def test_bad_input_ends_with_a_word_about_it(
@@ -115,3 +128,13 @@ def test_bad_input_ends_with_a_word_about_it(
     assert status == 2
     assert out == ""
     assert said in error
+
+
+def test_where_plots_go_is_tried_before_the_simulation_and_leaves_no_empty_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plot = tmp_path / "new" / "plot.png"
+    status, _, error = simulate(capsys, "run", "--plot", str(plot), "--shape", "zigzag")
+    assert status == 2
+    assert "'zigzag'" in error
+    assert not plot.exists()

@@ -80,6 +80,25 @@ def test_a_cluster_without_workers_is_served_by_its_neighbours_within_their_shar
         assert max(change.in_work for change in outcomes[0].path) == 4, "half of 8 slots"
 
 
+def test_no_more_questions_are_in_work_than_the_queue_hands_out_at_once_neighbours_included() -> None:
+    service = Service(slots=8)
+    places = [
+        Site("a", static(1), service, helpers=(1,), ack_pending=10),
+        Site("b", static(2), service, helpers=(0,), ack_pending=10),
+    ]
+    nothing = Demand(np.empty(0), np.empty(0), np.empty(0), seconds=600.0)
+    asked = [demand(constant(6.0, 10), LENGTHS, seed=1), nothing]
+    held, free = (both([replace(p, ack_pending=n) for p in places], asked, seed=1) for n in (10, 0))
+    for outcomes in held:
+        assert max(change.in_work for change in outcomes[0].path) == 10
+        assert outcomes[0].unbegun == 0
+    for outcomes in free:
+        assert max(change.in_work for change in outcomes[0].path) == 16, "8 slots, and half of 16"
+    # 10 at once and an answer of 4.8 s at least: 2 a second.
+    for held_one, free_one in zip(held, free, strict=True):
+        assert held_one[0].waits.mean > 1.5 * free_one[0].waits.mean
+
+
 def test_questions_begin_in_the_order_in_which_they_came() -> None:
     waits = waits_of(np.array([3, 0, 1, 0, 0]), np.array([1, 0, 1, 2, 0]))
     found = sorted(zip(waits.seconds.tolist(), waits.weights.tolist(), strict=True))

@@ -52,6 +52,14 @@ def test_what_the_cache_does_not_hold_waits_in_the_queue_although_slots_are_free
     assert waits.tolist() == pytest.approx([0.0, 0.0, 10.0])
 
 
+def test_an_answer_that_the_whole_cache_does_not_hold_is_written_alone() -> None:
+    service = Service(slots=8, kv_tokens=50, first_token_s=0.0, prompt_token_s=0.0, alone_s=0.1, full_s=0.1)
+    assert service.at_once(100.0) == 1
+    assert service.per_s(0.0, 100.0) == pytest.approx(0.1)
+    waits = run(static(1), asked_at(0.0, 0.0), service).waits.seconds
+    assert waits.tolist() == pytest.approx([0.0, 10.0])
+
+
 def test_the_first_question_after_nothing_waits_for_keda_a_node_and_the_model() -> None:
     nodes = Provisioning(node_s=180.0, model_s=120.0)
     cold = run(by_queue(SHIPPED), asked_at(61.0), nodes=nodes)

@@ -7,7 +7,15 @@ import pytest
 
 from askfleet.scaling import read_scaled_object
 from askfleet.simulation.assumptions import assumed
-from askfleet.simulation.comparison import Bench, Grid, Objective, best, front
+from askfleet.simulation.comparison import (
+    Bench,
+    Grid,
+    Objective,
+    best,
+    front,
+    targets_above,
+    targets_below,
+)
 from askfleet.simulation.demand import Lengths, constant, day, demand, with_spike
 from askfleet.simulation.export import exported, write_export
 from askfleet.simulation.loads import Made, Shape, load_of
@@ -43,6 +51,8 @@ def test_arrivals_follow_their_rates() -> None:
     ("name", "text"),
     [
         ("a.csv", "at,who\n130.5,x\n60,y\n61.25,z\n"),
+        ("A.CSV", "\ufeffWho, At\r\n\"x\nx\",130.5\r\ny,60\r\nz,6125e-2\r\n"),
+        ("a.csv", "at\n2026-11-23T10:02:10.5\n2026-11-23T10:01:00Z\n2026-11-23T12:01:01.25+02:00\n"),
         ("a.jsonl", '{"at": 130.5}\n{"at": 60}\n\n{"at": "61.25"}\n'),
         ("a.jsonl", '{"at": "2026-11-23T10:02:10.5+00:00"}\n{"at": "2026-11-23T10:01:00+00:00"}\n'
          '{"at": "2026-11-23T10:01:01.250Z"}\n'),
@@ -55,6 +65,25 @@ def test_times_of_questions_count_from_the_first_minute(tmp_path: Path, name: st
     assert trace.at_s is not None
     assert trace.at_s.tolist() == pytest.approx([0.0, 1.25, 70.5])
     assert (trace.rates.per_s * 60).tolist() == [2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("[1, 2]", "is no object"),
+        ('{"at": 1', "is no JSON"),
+        ('{"at": true}', "True is neither seconds"),
+        ('{"at": null}', "lacks 'at'"),
+        ('{"at": [1]}', "[1] is neither seconds"),
+    ],
+)
+def test_a_line_of_json_that_is_no_arrival_is_named(tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"at": 1}}\n\n{line}\n')
+    with pytest.raises(BadTrace) as refused:
+        read_trace(path)
+    assert f"{path}:3: " in refused.value.detail
+    assert said in refused.value.detail
 
 
 def test_rates_by_the_minute_are_read(tmp_path: Path) -> None:
@@ -71,13 +100,28 @@ def test_rates_by_the_minute_are_read(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "holds no arrivals"),
+        ("at\n", "holds no arrivals"),
+        ("per_minute\n0\n0\n", "holds no arrivals: every rate is 0"),
         ("when\n1\n", "a.csv:2: needs either 'at' or 'per_minute', and has when"),
-        ("at\n1\nnoon\n", "a.csv:3: 'noon' is no number"),
-        ("at\n-1\n", "a.csv:2: '-1' is no number of questions or seconds"),
+        ("at,per_minute\n1,2\n", "a.csv:2: needs either 'at' or 'per_minute', and has at, per_minute"),
+        ("at\n1\nnoon\n", "a.csv:3: 'noon' is neither seconds nor a time of ISO 8601"),
+        ("at\n-1\n", "a.csv:2: '-1' is no number of seconds"),
+        ("at\n1\ninf\n", "a.csv:3: 'inf' is no number of seconds"),
+        (
+            "at\n5\n1790000000500\n",
+            "a.csv:3: '1790000000500' is too late for seconds: are these milliseconds",
+        ),
         ("per_minute\n5\nnan\n", "a.csv:3: 'nan'"),
+        ("per_minute\n5\nmany\n", "a.csv:3: 'many' is no number"),
+        ("per_minute\n1e15\n", "a.csv:2: '1e15' is no number of questions a minute"),
         ("at,x\n1,2\n,3\n", "a.csv:3: lacks 'at'"),
+        ("x,at\n1\n", "a.csv:2: lacks 'at'"),
         ("at\n2026-13-01T00:00\n", "neither seconds nor a time of ISO 8601"),
         ("at\n0\n9999999\n", "more than 31"),
+        ("at\n2026-11-23T10:00:00Z\n5\n", "20,780 days, more than 31: are all in one unit?"),
+        ("per_minute\n" + "1\n" * 44_641, "more than 31"),
+        ('at,text\n1,"never closed\n2,x\n', "is no CSV after line 1: unexpected end"),
+        ("at,text\n1," + "x" * 200_000 + "\n", "is no CSV after line 1: field larger than"),
     ],
 )
 def test_arrivals_that_are_none_are_named_with_their_line(tmp_path: Path, text: str, said: str) -> None:
@@ -98,7 +142,12 @@ def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "said"),
-    [("slots", "'slots'"), ("slot=3", "'slot=3'"), ("slots=many", "slots=many"), ("alone-s=0", "alone_s=0")],
+    [
+        ("slots", "'slots'"),
+        ("slot=3", "'slot=3'"),
+        ("slots=many", "slots=many"),
+        ("alone-s=0", "--set alone-s=0"),
+    ],
 )
 def test_an_assumption_that_can_not_be_is_named(setting: str, said: str) -> None:
     with pytest.raises(Misconfigured) as refused:
@@ -122,6 +171,18 @@ def test_the_cheapest_that_keeps_the_limits_is_chosen_and_the_front_holds_what_n
     assert chosen.name == "b"
     assert best(rows, Objective(wait_p95_s=0.5)) is None
     assert [row.name for row in front(rows)] == ["a", "b", "d"]
+
+
+@pytest.mark.parametrize("slots", [1, 2, 16, 64, 500])
+def test_targets_are_tried_above_the_slots_unless_lower_ones_are_asked_for(slots: int) -> None:
+    above, below = targets_above(slots), targets_below(slots)
+    assert above[0] == slots + 1
+    assert sorted(set(above)) == list(above)
+    assert all(1 <= target < slots for target in below)
+
+
+def test_some_queue_is_borne_for_each_replica_by_every_target_that_is_tried() -> None:
+    assert targets_above(64) == (65, 72, 80, 96)
 
 
 def test_the_exported_scaled_object_differs_in_the_numbers_that_were_found_only(tmp_path: Path) -> None:
