@@ -129,11 +129,15 @@ class Folder:
 
     def files(self) -> Iterator[Path]:
         """Of the known kinds, and folders that can't be listed. Raises: Misconfigured: as `documents`."""
+        self.check_root()
         if self.root.is_file():
             yield self.root
-        elif self.root.is_dir():
-            yield from _walk(self.root, "", self.selection, set())
         else:
+            yield from _walk(self.root, "", self.selection, set())
+
+    def check_root(self) -> None:
+        """Raises: Misconfigured: `root` is not there."""
+        if not self.root.is_file() and not self.root.is_dir():
             raise Misconfigured(f"{self.root} is neither a file nor a folder.", remedy="Check the path.")
 
     def _name(self, path: Path) -> str:

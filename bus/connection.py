@@ -53,6 +53,7 @@ class Broker(NatsBroker):
         self.denials = Denials(name)
         self.last_error: Exception | None = None
         self._has_connected = False
+        self._told = ""
         self._client: LeanClient | None = None
         super().__init__(
             settings.nats_url.split(","),
@@ -112,7 +113,9 @@ class Broker(NatsBroker):
         self.last_error = error
         if isinstance(error, ssl.SSLError) and not self._has_connected:
             raise error  # the next attempt would fail the same way
-        log.warning("NATS reported an error; the client goes on", action="nats_error", error=repr(error))
+        if self._has_connected or repr(error) != self._told:  # at the start one word about it is enough
+            log.warning("NATS reported an error; the client goes on", action="nats_error", error=repr(error))
+        self._told = repr(error)
 
 
 def open_broker(settings: BusSettings, *, name: str) -> Broker:

@@ -162,7 +162,9 @@ def _read(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"The questions {path} can't be read: {error}") from error
+        raise Misconfigured(
+            f"The questions {path} can't be read: {error}.", remedy="Check the file."
+        ) from error
     found = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
     if not found:
         raise Misconfigured(f"The file {path} holds no question.", remedy="Write one question a line.")

@@ -164,7 +164,7 @@ def read_recording(path: Path) -> Recording:
     try:
         return Recording.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise Misconfigured(f"{path} can't be read: {error}") from error
+        raise Misconfigured(f"{path} can't be read: {error}.", remedy="Check the file.") from error
     except ValidationError as error:
         raise Misconfigured(
             f"{path} is not a record of a load run: {error.errors()[0]['msg']}",

@@ -158,7 +158,9 @@ def read_scenario(path: Path) -> Scenario:
     try:
         given = yaml.safe_load(path.read_bytes()) or {}
     except (OSError, yaml.YAMLError) as error:
-        raise Misconfigured(f"The scenario {path} can't be read: {error}") from error
+        raise Misconfigured(
+            f"The scenario {path} can't be read: {' '.join(str(error).split())}.", remedy="Check the file."
+        ) from error
     return _beside(checked(given, str(path)), path.parent)
 
 

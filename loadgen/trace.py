@@ -27,7 +27,7 @@ def read_trace(path: Path) -> tuple[Recorded, ...]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"The trace {path} can't be read: {error}") from error
+        raise Misconfigured(f"The trace {path} can't be read: {error}.", remedy="Check the file.") from error
     read = _json_lines(path, text) if text.lstrip().startswith("{") else _rows(path, text)
     found = sorted(read, key=lambda recorded: recorded.at_s)
     if not found:

@@ -25,6 +25,15 @@ _MEGABYTE = 2**20
 _CONNECT_S = 10.0
 
 
+def check_installed() -> None:
+    """Raises: Misconfigured: Ray is not."""
+    if find_spec("ray") is None:
+        raise Misconfigured(
+            "`--engine ray` needs Ray, which is not installed.",
+            remedy="Run `make ray`, or leave the option out: the ingest workers take documents too.",
+        )
+
+
 @contextmanager
 def cluster(settings: RaySettings) -> Iterator[int]:
     """Connects, and yields the number of CPUs.
@@ -33,11 +42,7 @@ def cluster(settings: RaySettings) -> Iterator[int]:
         Misconfigured: Ray is not installed, or the address is one of Ray Client.
         DependencyUnavailable: the cluster does not answer, or the local one does not start.
     """
-    if find_spec("ray") is None:
-        raise Misconfigured(
-            "`--engine ray` needs Ray, which is not installed.",
-            remedy="Run `make ray`, or leave the option out: the ingest workers take documents too.",
-        )
+    check_installed()
     if settings.address.startswith("ray://"):
         # Tried with 2.60: Ray Data asks for a core worker, which a client does not have.
         raise Misconfigured(

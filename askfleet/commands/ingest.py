@@ -121,9 +121,14 @@ def folder(
     if delete_missing and path.is_file():
         raise Misconfigured("--delete-missing takes a folder, not a file.", remedy="Give its folder.")
     chosen = Folder(path, Selection(tuple(include or ()), tuple(exclude or ())), address)
+    chosen.check_root()
+    on_ray = engine is Engine.RAY
+    if on_ray:
+        from askfleet.bulk import check_installed
+
+        check_installed()
     console = Console()
     state = StateFolder(state_dir)
-    on_ray = engine is Engine.RAY
     if milvus_uri is None and (on_ray or nats_url is None):
         milvus_uri = state.running_stack().milvus_uri
     if delete_missing and milvus_uri is None:

@@ -9,6 +9,7 @@ import typer
 from askfleet.state import DEFAULT_STATE_DIR, StateFolder
 from askfleet.tenants import DEMO_TENANT
 from bus.settings import BusSettings
+from contracts.errors import Misconfigured
 
 StateDir = Annotated[
     Path,
@@ -63,5 +64,9 @@ def bus_settings(state: StateFolder, nats_url: str | None, *, tenant: str = "") 
 
 def find_door(state_dir: Path, *, tenant: str, key: str | None, url: str | None) -> Door:
     """What was given, else what the stack on the state folder wrote down; raises Misconfigured."""
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise Misconfigured(
+            f"{url!r} is no address of a bridge.", remedy="Begin it with http:// or https://."
+        )
     state = StateFolder(state_dir)
     return Door(url or state.running_stack().bridge_urls[0], key or state.key(tenant))

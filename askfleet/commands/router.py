@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from askfleet.commands import options
 from askfleet.moments import epoch_ms
+from askfleet.outputs import output_file
 from askfleet.state import StackRecord, StateFolder
 from bus.keys import KeyFolder
 from workers.router.settings import RouterSettings
@@ -62,9 +63,11 @@ def train(
     from workers.router import artefact
     from workers.router.training import read_examples
 
-    settings, vectors = _settings(state_dir, nats_url)
     collected = read_examples(examples) if examples else []
     since_ms = epoch_ms(since) if since else 0
+    if output is not None:
+        output_file(output, option="--output")
+    settings, vectors = _settings(state_dir, nats_url)
     trained = asyncio.run(
         train_router(
             settings,
@@ -101,6 +104,8 @@ def synthesise(
     """
     from askfleet.training import made_questions
 
+    if output is not None:
+        output_file(output, option="--output")
     settings, vectors = _settings(state_dir, nats_url)
     made = asyncio.run(made_questions(settings, vectors, count=count, seed=seed))
     lines = "".join(
@@ -120,7 +125,9 @@ def synthesise(
 
 @router.command()
 def shadow(
-    model: Annotated[Path, typer.Argument(help="A model that `router train --output` wrote.", exists=True)],
+    model: Annotated[
+        Path, typer.Argument(help="A model that `router train --output` wrote.", exists=True, dir_okay=False)
+    ],
     seconds: Annotated[float, typer.Option(min=0, help="Follow the questions for so long.")] = 60.0,
     questions: Annotated[int, typer.Option(min=0, help="End after so many; 0: only the time ends it.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -138,8 +145,8 @@ def shadow(
     from askfleet.training import shadow_router
     from workers.router import artefact
 
-    settings, vectors = _settings(state_dir, nats_url)
     loaded = artefact.load(model.read_bytes())
+    settings, vectors = _settings(state_dir, nats_url)
     found = asyncio.run(shadow_router(settings, vectors, loaded, seconds=seconds, questions=questions))
     if as_json:
         typer.echo(json.dumps(found.summary()))

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from askfleet.interruption import INTERRUPTED, ended_in_order
+from askfleet.outputs import output_folder
 from askfleet.screen import screen
 from askfleet.state import DEFAULT_STATE_DIR
 from askfleet.tuning.preference import Limits, Prefer
@@ -153,13 +153,7 @@ def _check_places(python: str, out: Path) -> None:
     """Before anything takes time."""
     if shutil.which(python) is None:
         raise Misconfigured(f"There is no interpreter {python}.", remedy="Check --python.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out).close()
-    except OSError as error:
-        raise Misconfigured(
-            f"{out} can't be written to: {error.strerror}.", remedy="Give --out another folder."
-        ) from error
+    output_folder(out, option="--out")
 
 
 def _run(sweep: "Sweep", out: Path, console: Console) -> None:

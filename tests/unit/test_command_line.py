@@ -85,3 +85,41 @@ def test_numbers_of_workers_are_read_by_name():
 
 def test_one_command_alone_stays_a_command_of_the_program():
     assert application("cancel").registered_commands[0].name == "cancel"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "remedy"),
+    [
+        (["ask", "Hi?", "--url", "here", "--key", "k"], "'here' is no address of a bridge", "http://"),
+        (["router", "train", "--examples", "none.jsonl"], "none.jsonl can't be read", "Check the path"),
+        (["router", "train", "--output", "file/model"], "file can't be written to", "--output"),
+        (["router", "train", "--output", "."], ". is a folder", "--output"),
+        (["router", "synth", "--output", "file/lines"], "file can't be written to", "--output"),
+        (["router", "shadow", "file"], "are not a skops file", "askfleet router train"),
+        (["load", "run", "none.yaml"], "none.yaml can't be read", "Check the file"),
+        (["load", "run", "bad.yaml"], "bad.yaml can't be read: while parsing", "Check the file"),
+        (["load", "report", "none.json"], "none.json can't be read", "Check the file"),
+    ],
+)
+def test_what_is_wrong_with_what_was_named_is_told_before_a_stack_is_looked_for(
+    arguments: list[str], said: str, remedy: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("no model")
+    (tmp_path / "bad.yaml").write_text("a: [\n")
+    done = run(*arguments)
+    assert done.status in (1, 2)
+    first, second = done.error.splitlines()
+    assert said in first
+    assert remedy in second
+    assert not (tmp_path / "file").is_dir()
+
+
+def test_a_server_that_is_not_there_is_told_once_and_then_as_an_error(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AF_CONNECT_TIMEOUT_S", "2.5")
+    done = run("status", "--nats-url", "nats://127.0.0.1:1")
+    assert done.status == 2
+    assert done.error.count("NATS reported an error") == 1
+    assert "error: No NATS server at nats://127.0.0.1:1 within 2.5 s" in done.error

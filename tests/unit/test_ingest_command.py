@@ -1,4 +1,5 @@
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,24 @@ def test_what_can_not_be_done_is_said_in_one_line(
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "arguments", [["some/folder"], ["--include", "*.md", "some/folder"], ["folder", "some"]]
-)
-def test_a_path_alone_is_a_folder(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert run(*arguments, "--state-dir", str(tmp_path)) == 2
+@pytest.mark.parametrize("before", [[], ["--include", "*.md"], ["folder"]])
+def test_a_path_alone_is_a_folder(before: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(*before, str(tmp_path), "--state-dir", str(tmp_path)) == 2
     assert "No stack runs on" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_told_before_a_stack_is_looked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert run(str(tmp_path / "none"), "--state-dir", str(tmp_path)) == 2
+    assert f"error: {tmp_path / 'none'} is neither a file nor a folder." in capsys.readouterr().err
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed here")
+def test_without_ray_the_engine_ray_says_how_to_install_it_before_it_looks_for_anything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert run("--engine", "ray", str(tmp_path), "--state-dir", str(tmp_path)) == 2
+    told = capsys.readouterr().err
+    assert "needs Ray, which is not installed" in told
+    assert "make ray" in told

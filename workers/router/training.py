@@ -132,10 +132,16 @@ def read_examples(path: Path) -> list[Example]:
     """Lines of `{"text", "label": sql|rag|other, "source", "group"}`; the last two may be left out.
 
     Raises:
-        Misconfigured: a line is not of that shape; names it.
+        Misconfigured: the file can't be read, or a line is not of that shape; names it.
     """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(
+            f"The examples {path} can't be read: {error}.", remedy="Check the path."
+        ) from error
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
