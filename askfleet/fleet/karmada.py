@@ -4,7 +4,7 @@ Replicas are duplicated, not divided, and a Deployment keeps those that the memb
 Karmada would put back otherwise.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import yaml
 
@@ -25,11 +25,21 @@ COMMON = (
     ("rbac.authorization.k8s.io/v1", "Role"),
     ("rbac.authorization.k8s.io/v1", "RoleBinding"),
 )
-"""Kinds that every cluster gets whole. Those without a namespace need a ClusterPropagationPolicy."""
+"""Kinds that every cluster gets whole. The namespace itself Karmada makes in each of them."""
+WITHOUT_NAMESPACE = (
+    ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"),
+    ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding"),
+    ("scheduling.k8s.io/v1", "PriorityClass"),
+)
+"""The same for what no PropagationPolicy reaches: that one selects within its own namespace."""
 
 
 def templates(topology: Topology, *, manifests: str) -> Object:
-    """What is applied to Karmada's own API server: the manifests of one cluster and the policies."""
+    """What is applied to Karmada's own API server: the manifests of one cluster and the policies.
+
+    Kustomize writes the namespace on kinds, too, of which it does not know that they have none; the API
+    server drops it there.
+    """
     label = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "any", "labels": RETAIN}}
     helping = (
         helping_patch(topology, role, {})
@@ -49,11 +59,14 @@ def templates(topology: Topology, *, manifests: str) -> Object:
 
 
 def propagation_policies(topology: Topology) -> Iterator[Object]:
-    common = [
-        {"apiVersion": api, "kind": kind, "labelSelector": {"matchLabels": PART_OF}} for api, kind in COMMON
-    ]
-    affinity = {"clusterAffinity": {"clusterNames": list(topology.clusters)}}
-    yield _propagation(topology, f"{topology.name}-common", common, affinity)
+    everywhere = _clusters(topology.clusters)
+    wide = _propagated(_of_kinds(WITHOUT_NAMESPACE), everywhere)
+    yield named(API, "ClusterPropagationPolicy", f"{topology.name}-common", wide)
+    yield _propagation(topology, f"{topology.name}-common", _of_kinds(COMMON), everywhere)
+    marking = [name for name in topology.clusters if any(_may_run(topology, name, role) for role in SCALED)]
+    if marking:
+        costs = [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "costs"}]
+        yield _propagation(topology, f"{topology.name}-costs", costs, _clusters(marking))
     for role in ROLES:
         selected = [{"apiVersion": "apps/v1", "kind": "Deployment", "name": role}]
         if role in SCALED:
@@ -61,18 +74,32 @@ def propagation_policies(topology: Topology) -> Iterator[Object]:
         yield _propagation(topology, f"{topology.name}-{role}", selected, _affinity(topology, role))
 
 
+def _of_kinds(kinds: Iterable[tuple[str, str]]) -> list[Object]:
+    return [
+        {"apiVersion": api, "kind": kind, "labelSelector": {"matchLabels": PART_OF}} for api, kind in kinds
+    ]
+
+
+def _clusters(names: Iterable[str]) -> Object:
+    return {"clusterAffinity": {"clusterNames": list(names)}}
+
+
 def _affinity(topology: Topology, role: str) -> Object:
     rule = topology.placed(role)
     if rule.mode == "each":
-        return {"clusterAffinity": {"clusterNames": list(rule.clusters)}}
+        return _clusters(rule.clusters)
     ordered = [{"affinityName": name, "clusterNames": [name]} for name in rule.clusters]
     return {"clusterAffinities": ordered}
 
 
 def _propagation(topology: Topology, name: str, selected: Sequence[Object], affinity: Object) -> Object:
-    placement = {**affinity, "replicaScheduling": {"replicaSchedulingType": "Duplicated"}}
-    spec = {"resourceSelectors": selected, "placement": placement, "conflictResolution": "Abort"}
+    spec = _propagated(selected, affinity)
     return named(API, "PropagationPolicy", name, spec, namespace=topology.namespace)
+
+
+def _propagated(selected: Sequence[Object], affinity: Object) -> Object:
+    placement = {**affinity, "replicaScheduling": {"replicaSchedulingType": "Duplicated"}}
+    return {"resourceSelectors": selected, "placement": placement, "conflictResolution": "Abort"}
 
 
 def override_policies(topology: Topology) -> Iterator[Object]:

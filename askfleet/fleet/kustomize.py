@@ -4,16 +4,18 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import yaml
 
-from askfleet.fleet.objects import CLUSTER_LABEL, FLEET_LABEL, REGION_LABEL, Object
+from askfleet.fleet.objects import CLUSTER_LABEL, FLEET_LABEL, REGION_LABEL, Object, named
 from askfleet.fleet.topology import ON_GPU, ROLES, SCALED, Topology
 
 KEYS = "/var/run/askfleet/neighbours"
+APIS = {
+    "Deployment": "apps/v1",
+    "Job": "batch/v1",
+    "PodDisruptionBudget": "policy/v1",
+    "ScaledObject": "keda.sh/v1alpha1",
+}
 OF_A_ROLE = {
-    "router": ("Deployment", "ScaledObject", "PodDisruptionBudget"),
-    "retrieval": ("Deployment", "ScaledObject", "PodDisruptionBudget"),
-    "sql": ("Deployment", "ScaledObject", "PodDisruptionBudget"),
-    "generation-default": ("Deployment", "ScaledObject", "PodDisruptionBudget"),
-    "ingest": ("Deployment", "ScaledObject", "PodDisruptionBudget"),
+    **dict.fromkeys(SCALED, ("Deployment", "ScaledObject", "PodDisruptionBudget")),
     "bridge": ("Deployment", "PodDisruptionBudget"),
     "ops": ("Deployment",),
 }
@@ -24,11 +26,13 @@ def overlay(topology: Topology, cluster: str, *, manifests: str) -> Object:
     """The kustomization. `manifests`: from its folder to those of one cluster."""
     found = topology.clusters[cluster]
     labels = {FLEET_LABEL: topology.name, CLUSTER_LABEL: cluster, REGION_LABEL: found.region}
+    scales = any(topology.runs(cluster, role) for role in SCALED)
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": topology.namespace,
         "resources": [f"{manifests}/{found.overlay}"],
+        **({} if scales else {"components": [f"{manifests}/without-costs"]}),
         "labels": [{"pairs": labels}],
         "patches": targeted(patches(topology, cluster)),
     }
@@ -61,7 +65,7 @@ def patches(topology: Topology, cluster: str) -> Iterator[Object]:
 
 def limits_patch(topology: Topology, cluster: str, role: str) -> Object | None:
     spec = replicas(topology, cluster, role)
-    return _object("keda.sh/v1alpha1", "ScaledObject", role, spec) if spec else None
+    return _object("ScaledObject", role, spec) if spec else None
 
 
 def replicas(topology: Topology, cluster: str, role: str) -> dict[str, int]:
@@ -110,22 +114,19 @@ def neighbours(topology: Topology, cluster: str, role: str) -> str:
 def shared_queues_patch() -> Object:
     """Consumers that neighbours may pull from, too."""
     container = {"name": "worker", "env": [{"name": "AF_SHARED_QUEUES", "value": "true"}]}
-    return _object("batch/v1", "Job", "provision", {"template": {"spec": {"containers": [container]}}})
+    return _object("Job", "provision", {"template": {"spec": {"containers": [container]}}})
 
 
 def _deployment(role: str, pod: Object) -> Object:
-    return _object("apps/v1", "Deployment", role, {"template": {"spec": pod}})
+    return _object("Deployment", role, {"template": {"spec": pod}})
 
 
-def _object(api: str, kind: str, name: str, spec: Object) -> Object:
-    return {"apiVersion": api, "kind": kind, "metadata": {"name": name}, "spec": spec}
+def _object(kind: str, name: str, spec: Object) -> Object:
+    return named(APIS[kind], kind, name, spec)
 
 
 def _deleted(kind: str, role: str) -> Object:
-    api = {"Deployment": "apps/v1", "ScaledObject": "keda.sh/v1alpha1", "PodDisruptionBudget": "policy/v1"}[
-        kind
-    ]
-    return {"$patch": "delete", "apiVersion": api, "kind": kind, "metadata": {"name": role}}
+    return {"$patch": "delete", "apiVersion": APIS[kind], "kind": kind, "metadata": {"name": role}}
 
 
 def _name(patch: Object) -> str:

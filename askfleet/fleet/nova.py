@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from askfleet.fleet.kustomize import replicas
-from askfleet.fleet.objects import PART_OF, Object
+from askfleet.fleet.objects import PART_OF, Object, named
 from askfleet.fleet.topology import ROLES, SCALED, Topology
 
 CLUSTER = "kubernetes.io/metadata.name"
@@ -69,9 +69,4 @@ def _in(clusters: list[str] | tuple[str, ...]) -> Object:
 
 
 def _policy(name: str, spec: Object) -> Object:
-    return {
-        "apiVersion": "policy.elotl.co/v1alpha1",
-        "kind": "SchedulePolicy",
-        "metadata": {"name": name},
-        "spec": spec,
-    }
+    return named("policy.elotl.co/v1alpha1", "SchedulePolicy", name, spec)

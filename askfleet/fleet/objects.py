@@ -14,8 +14,9 @@ REGION_LABEL = "askfleet.dev/region"
 PART_OF = {"app.kubernetes.io/part-of": "askfleet"}
 
 
-def named(api: str, kind: str, name: str, spec: Object, *, namespace: str) -> Object:
-    return {"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+def named(api: str, kind: str, name: str, spec: Object, *, namespace: str | None = None) -> Object:
+    metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def written(objects: Iterable[Object]) -> str:

@@ -5,17 +5,21 @@ from pathlib import Path
 import pytest
 import yaml
 from fleets import FILE, FOLDER, valid_topologies
+from fleets import cluster as cluster_of
+from fleets import topology as topology_of
 from hypothesis import HealthCheck, given, settings
 
-from askfleet.fleet.karmada import RETAIN
+from askfleet.fleet.karmada import RETAIN, WITHOUT_NAMESPACE
 from askfleet.fleet.kustomize import overlay
 from askfleet.fleet.rendering import render as render_topology
-from askfleet.fleet.topology import SCALED, Topology, read_topology
+from askfleet.fleet.rendering import write
+from askfleet.fleet.topology import SCALED, STAGES, Topology, read_topology
 from tests.manifests.strict import Manifest, Schemas, named, read, render
 from workers.shell.settings import WorkerSettings
 
 RENDERED = FOLDER / "rendered"
 CLUSTERS = tuple(read_topology(FILE).clusters)
+POLICIES = ("PropagationPolicy", "ClusterPropagationPolicy")
 WITH_SCHEMA = (
     "karmada/propagation.yaml",
     "karmada/overrides.yaml",
@@ -39,7 +43,12 @@ def overlays(kubectl: Path) -> dict[str, list[Manifest]]:
 def test_every_rendered_policy_is_right_by_its_schema(schemas: Schemas, file: str) -> None:
     objects = read(RENDERED / file)
     assert objects
-    assert [problem for found in objects for problem in schemas.problems(found)] == []
+    assert [problem for found in objects for problem in schemas.problems(_with_schema(found))] == []
+
+
+def _with_schema(found: Manifest) -> Manifest:
+    """Karmada's two kinds of policy have one specification, and one of them has its CRD here."""
+    return {**found, "kind": "PropagationPolicy"} if found["kind"] == "ClusterPropagationPolicy" else found
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)
@@ -59,7 +68,7 @@ def test_any_valid_topology_renders_to_objects_that_are_right(schemas: Schemas, 
     files = render_topology(found, folder=FOLDER, out=RENDERED)
     for file in WITH_SCHEMA:
         for manifest in yaml.safe_load_all(files[file]):
-            assert schemas.problems(manifest) == []
+            assert schemas.problems(_with_schema(manifest)) == []
     for name in found.clusters:
         names = [patch["target"] for patch in overlay(found, name, manifests="x")["patches"]]  # type: ignore[attr-defined]
         assert names
@@ -143,7 +152,7 @@ def test_argo_cd_applies_a_folder_that_was_rendered_for_each_cluster(topology: T
 
 def test_karmada_keeps_the_replicas_that_keda_set(kubectl: Path, schemas: Schemas) -> None:
     objects = render(kubectl, RENDERED / "karmada")
-    assert [problem for found in objects for problem in schemas.problems(found)] == []
+    assert [problem for found in objects for problem in schemas.problems(_with_schema(found))] == []
     for deployment in named(objects, "Deployment").values():
         assert RETAIN.items() <= deployment["metadata"]["labels"].items()
     for policy in named(objects, "PropagationPolicy").values():
@@ -188,3 +197,45 @@ def test_nova_duplicates_what_each_cluster_scales_by_itself(topology: Topology) 
     assert [one["topologyValue"] for one in spread["overrides"]] == list(topology.clusters)
     ordered = policies["harbour-ops"]["spec"]["orderedClusterSelector"]["matchExpressions"]
     assert ordered[0]["values"] == ["eu-west", "us-east"]
+
+
+def test_karmada_sends_all_that_is_applied_to_it_and_nothing_by_two_policies(kubectl: Path) -> None:
+    """The namespace is Karmada's own: it makes one in each member."""
+    objects = render(kubectl, RENDERED / "karmada")
+    policies = [found for found in objects if found["kind"] in POLICIES]
+    sent = [found for found in objects if found["kind"] not in {*POLICIES, "OverridePolicy", "Namespace"}]
+    assert len(sent) > 40
+    for found in sent:
+        wide = found["kind"] in {kind for _, kind in WITHOUT_NAMESPACE}
+        by = [policy["metadata"]["name"] for policy in policies if _selects(policy, found)]
+        assert len(by) == 1, f"{found['kind']}/{found['metadata']['name']}: {by}"
+        kind = "ClusterPropagationPolicy" if wide else "PropagationPolicy"
+        assert by[0] in named(policies, kind), "a PropagationPolicy reaches its own namespace only"
+
+
+def _selects(policy: Manifest, found: Manifest) -> bool:
+    def matches(selector: Manifest) -> bool:
+        labels = selector.get("labelSelector", {}).get("matchLabels", {})
+        return (
+            (selector["apiVersion"], selector["kind"]) == (found["apiVersion"], found["kind"])
+            and selector.get("name", found["metadata"]["name"]) == found["metadata"]["name"]
+            and labels.items() <= found["metadata"].get("labels", {}).items()
+        )
+
+    return any(matches(selector) for selector in policy["spec"]["resourceSelectors"])
+
+
+def test_a_cluster_that_scales_nothing_has_nobody_who_marks_pods(kubectl: Path, tmp_path: Path) -> None:
+    found = topology_of(
+        clusters={"north": cluster_of("north"), "south": cluster_of("south")},
+        placement=[{"roles": list(SCALED), "clusters": ["north"]}],
+        spill=[{"cluster": "south", "to": ["north"], "roles": list(STAGES)}],
+    )
+    write(render_topology(found, folder=FOLDER, out=tmp_path), tmp_path)
+    north, south = (render(kubectl, tmp_path / "clusters" / name) for name in ("north", "south"))
+    assert "costs" in named(north, "Deployment")
+    assert "costs" in named(north, "RoleBinding")
+    assert set(named(south, "Deployment")) == {"bridge", "ops"}
+    assert named(south, "RoleBinding") == {}
+    costs = named(read(tmp_path / "karmada" / "propagation.yaml"), "PropagationPolicy")["harbour-costs"]
+    assert costs["spec"]["placement"]["clusterAffinity"] == {"clusterNames": ["north"]}
