@@ -25,7 +25,7 @@ import yaml
 
 from askfleet.child import tail
 from askfleet.logs import configure_logs
-from askfleet.scaling.record import Question, Timeline, read_timeline, write_timeline
+from askfleet.scaling.record import Question, Timeline, Verdict, read_timeline, write_timeline
 from askfleet.spike_picture import draw
 from askfleet.state import StateFolder
 from bus.connection import connect
@@ -146,7 +146,14 @@ def run_spike(spike: Spike, folder: Path, *, back_within_s: float = 60.0) -> Spi
     timeline = read_timeline(record)
     questions = _questions(timeline, arrivals, EngineJournal(journal))
     run = timeline.run.model_copy(update={"concurrency": spike.concurrency})
-    return SpikeResult(Timeline(run, [*timeline.lines[1:], *questions]), judged)
+    return SpikeResult(Timeline(run, [*timeline.lines[1:], *questions, _verdict(judged)]), judged)
+
+
+def _verdict(judged: Recording) -> Verdict:
+    totals = judged.totals
+    return Verdict(
+        asked=totals.asked, done=totals.done, lost=totals.lost, broken_promises=len(judged.violations)
+    )
 
 
 def _load(scenario: Scenario, stack: LocalStack, folder: Path) -> Recording:
@@ -205,16 +212,13 @@ def _questions(timeline: Timeline, arrivals: dict[str, int], journal: EngineJour
     return found
 
 
-def figures(result: SpikeResult) -> dict[str, object]:
+def figures(timeline: Timeline) -> dict[str, object]:
     """The outcome in numbers; times in seconds of KEDA's clock."""
-    timeline, totals = result.timeline, result.judged.totals
     waits = sorted(question.wait for question in timeline.questions)
     quantiles = statistics.quantiles(waits, n=20) if len(waits) > 1 else [0.0] * 19
+    judged = timeline.verdict.model_dump(exclude={"kind"}) if timeline.verdict is not None else {}
     return {
-        "asked": totals.asked,
-        "done": totals.done,
-        "lost": totals.lost,
-        "broken_promises": len(result.judged.violations),
+        **judged,
         "most_waiting_or_in_work": max(look.metric or 0.0 for look in timeline.looks),
         "most_replicas": max(look.actual for look in timeline.looks),
         "wait_p50_s": round(quantiles[9], 1),
@@ -227,7 +231,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m askfleet.spike", description=__doc__)
     parser.add_argument("--record", type=Path, required=True, help="JSON lines of the timeline")
     parser.add_argument("--picture", type=Path, help="PNG of queue, desired and actual replicas")
-    parser.add_argument("--draw-only", action="store_true", help="draw a record that is there")
+    parser.add_argument("--draw-only", action="store_true", help="tell and draw a record that is there")
     given = parser.parse_args(arguments)
     configure_logs(logging.WARNING)
     try:
@@ -235,10 +239,9 @@ def main(arguments: list[str]) -> int:
             timeline = read_timeline(given.record)
         else:
             with tempfile.TemporaryDirectory(prefix="askfleet-spike-", ignore_cleanup_errors=True) as folder:
-                result = run_spike(Spike(), Path(folder))
-            timeline = result.timeline
+                timeline = run_spike(Spike(), Path(folder)).timeline
             write_timeline(given.record, timeline.lines)
-            print(json.dumps(figures(result), indent=2))
+        print(json.dumps(figures(timeline), indent=2))
     except AskfleetError as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,6 +1,7 @@
 """The timeline of a scaled run as JSON lines: what was measured, decided and done, and who waited how long.
 
-Each line has a `kind`: one `run` first, then `look`, `replica` and `question` in any order. All times are
+Each line has a `kind`: one `run` first, then `look`, `replica` and `question` in any order, and a `verdict`
+where an oracle judged the questions. All times are
 seconds of the scaling clock since the start of the record: real seconds times `speed`, so that a run at 40
 times the speed reads as one at the manifest's own pace with slower work. The simulator is checked against it.
 """
@@ -69,8 +70,18 @@ class Question(_Line):
     service: float = Field(description="in that replica")
 
 
-Line = Annotated[Run | Look | Replica | Question, Field(discriminator="kind")]
-_LINE: TypeAdapter[Run | Look | Replica | Question] = TypeAdapter(Line)
+class Verdict(_Line):
+    """What the oracle of `askfleet load` found of all that was asked."""
+
+    kind: Literal["verdict"] = "verdict"
+    asked: int
+    done: int = Field(description="answered in full")
+    lost: int = Field(description="accepted, and never ended")
+    broken_promises: int = Field(description="of delivery, losses among them")
+
+
+Line = Run | Look | Replica | Question | Verdict
+_LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 
 
 class Recorder:
@@ -81,7 +92,7 @@ class Recorder:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", encoding="utf-8") if path is not None else None
 
-    def write(self, line: Run | Look | Replica | Question) -> None:
+    def write(self, line: Line) -> None:
         if self._file is not None and not self._file.closed:
             self._file.write(f"{line.model_dump_json()}\n")
             self._file.flush()
@@ -109,9 +120,10 @@ def read_timeline(path: Path) -> "Timeline":
 class Timeline:
     """A record by kinds, each in order of time."""
 
-    def __init__(self, run: Run, lines: Iterable[Run | Look | Replica | Question]) -> None:
+    def __init__(self, run: Run, lines: Iterable[Line]) -> None:
         kept = list(lines)
         self.run = run
+        self.verdict = next((line for line in kept if isinstance(line, Verdict)), None)
         self.looks = sorted((line for line in kept if isinstance(line, Look)), key=lambda line: line.t)
         self.replicas = sorted((line for line in kept if isinstance(line, Replica)), key=lambda line: line.t)
         self.questions = sorted(
@@ -119,11 +131,12 @@ class Timeline:
         )
 
     @property
-    def lines(self) -> tuple[Run | Look | Replica | Question, ...]:
-        return (self.run, *self.looks, *self.replicas, *self.questions)
+    def lines(self) -> tuple[Line, ...]:
+        judged = (self.verdict,) if self.verdict is not None else ()
+        return (self.run, *self.looks, *self.replicas, *self.questions, *judged)
 
 
-def _lines(path: Path) -> Iterator[Run | Look | Replica | Question]:
+def _lines(path: Path) -> Iterator[Line]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

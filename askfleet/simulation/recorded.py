@@ -117,6 +117,12 @@ def _predicted(timeline: Timeline, scaled_object: ScaledObject, first: Look, col
 
 def _cold_start_s(timeline: Timeline, name: str) -> float:
     """The simulated delays, and the median of what real processes took to be ready."""
+    took = process_starts_s(timeline, name)
+    return timeline.run.node_s + timeline.run.model_s + (median(took) if took else 0.0)
+
+
+def process_starts_s(timeline: Timeline, name: str) -> list[float]:
+    """From the start of each real process until it was ready."""
     began: dict[str, float] = {}
     took: list[float] = []
     for line in _states(timeline, name):
@@ -124,7 +130,7 @@ def _cold_start_s(timeline: Timeline, name: str) -> float:
             began[line.name] = line.t
         elif line.state == "ready" and line.name in began:
             took.append(line.t - began.pop(line.name))
-    return timeline.run.node_s + timeline.run.model_s + (median(took) if took else 0.0)
+    return took
 
 
 def _measured_path(timeline: Timeline, name: str) -> Steps:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from askfleet.scaling import read_scaled_object
-from askfleet.scaling.record import Timeline, read_timeline
-from askfleet.simulation.recorded import LIMIT, compare
+from askfleet.scaling.record import Timeline, Verdict, read_timeline, write_timeline
+from askfleet.simulation.recorded import LIMIT, compare, process_starts_s
+from askfleet.spike_page import PAGE, page
 from contracts.errors import Misconfigured
 
 ROOT = Path(__file__).parents[2]
@@ -38,3 +39,29 @@ def test_a_record_without_questions_is_refused() -> None:
     timeline = read_timeline(KEPT)
     with pytest.raises(Misconfigured, match="holds no question"):
         compare(Timeline(timeline.run, [*timeline.looks, *timeline.replicas]), SHIPPED)
+
+
+def test_the_page_tells_what_the_records_hold() -> None:
+    """Refresh with `python -m askfleet.spike_page`."""
+    written = PAGE.read_text()
+    assert page(written) == written
+    assert "not kept | not kept | not kept | 3 | 47 to 72 s | 173 s | 322 s |" in written, (
+        "of the kept record"
+    )
+    assert page(written.replace("173 s | 322 s", "134 s | 222 s")) == written
+
+
+def test_the_verdict_of_the_oracle_stays_with_the_record(tmp_path: Path) -> None:
+    verdict = Verdict(asked=278, done=277, lost=1, broken_promises=1)
+    timeline, path = read_timeline(KEPT), tmp_path / "record.jsonl"
+    assert timeline.verdict is None
+    write_timeline(path, [*timeline.lines, verdict])
+    again = read_timeline(path)
+    assert again.verdict == verdict
+    assert again.lines == (*timeline.lines, verdict)
+
+
+def test_each_start_of_a_process_is_told_apart_from_the_delays_before_it() -> None:
+    timeline = read_timeline(KEPT)
+    assert [round(start) for start in process_starts_s(timeline, SHIPPED.name)] == [72, 50, 47]
+    assert process_starts_s(timeline, "nobody") == []

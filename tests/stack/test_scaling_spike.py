@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from askfleet.scaling.record import Look, Question, Timeline
+from askfleet.scaling.record import Look, Question, Timeline, Verdict
 from askfleet.spike import Spike, run_spike
 from askfleet.state import StateFolder
 
@@ -20,6 +20,7 @@ def test_a_spike_takes_generation_from_nothing_to_several_and_back_and_loses_not
     result = run_spike(SMALL, state.root)
     totals = result.judged.totals
     assert result.judged.violations == ()
+    assert result.timeline.verdict == Verdict(asked=totals.asked, done=totals.done, lost=0, broken_promises=0)
     assert totals.asked == totals.done
     assert totals.asked > 100
     assert (totals.lost, totals.stuck, totals.failed, totals.refused) == (0, 0, 0, 0)
