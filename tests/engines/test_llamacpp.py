@@ -1,7 +1,7 @@
 """What llama.cpp promises beside the suite of all engines."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +10,12 @@ import pytest_asyncio
 from engine_trials import ask, opened, pieces_of, text_of, until, until_idle
 from lora_file import write_adapter
 
+from contracts import Usage
 from contracts.errors import Misconfigured
-from workers.engines import Engine, EngineSettings, open_engine
+from workers.engines import Engine, EngineSettings, GenerationRequest, open_engine
 from workers.engines.vocabulary import read_vocabulary
+from workers.generation.prompt import Material, build
+from workers.generation.support import Source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -54,6 +57,45 @@ async def test_an_adapter_changes_the_answers_that_ask_for_it_and_no_others(tmp_
         assert await text_of(engine, plain) == before
         together = await asyncio.gather(text_of(engine, adapted), text_of(engine, plain))
     assert together == [other, before]
+
+
+async def test_a_prompt_that_an_adapter_read_is_not_taken_for_the_models_own(tmp_path: Path) -> None:
+    adapter = write_adapter(tmp_path / "legal.gguf")
+    settings = EngineSettings(kind="llamacpp", slots=1, context_tokens=512, adapters=f"legal={adapter}")
+    plain = ask("List the days of the week.", max_tokens=12)
+    adapted = replace(plain, adapter="legal")
+    async with opened(settings) as engine:
+        alone = await text_of(engine, adapted)
+    async with opened(settings) as engine:
+        await text_of(engine, plain)
+        await text_of(engine, replace(ask("Why is the sky blue? " * 20, max_tokens=4), adapter="legal"))
+        assert await text_of(engine, adapted) == alone
+
+
+async def test_passages_that_another_question_ranks_otherwise_are_read_once(llamacpp: Engine) -> None:
+    """Also when the slot had other prompts meanwhile."""
+    lamps, doors = [
+        [
+            f"The {thing} of hall {n} was renewed by a mechanic, who wrote number {n} on it."
+            for n in range(100, 108)
+        ]
+        for thing in ("lamp", "door")
+    ]
+    first = await _usage(llamacpp, "Who renewed the lamp of hall 103?", lamps)
+    other = await _usage(llamacpp, "Who renewed the door of hall 105?", doors)
+    again = await _usage(llamacpp, "Which number is written on the lamp of hall 107?", lamps[::-1])
+    assert first.prompt_tokens > 200
+    assert other.cached_prompt_tokens < other.prompt_tokens / 2
+    assert again.cached_prompt_tokens > again.prompt_tokens * 0.8
+
+
+async def _usage(engine: Engine, question: str, texts: Sequence[str]) -> Usage:
+    sources = [Source(number, "", text, place=("d", text)) for number, text in enumerate(texts, 1)]
+    material = Material(question, tuple(sources))
+    prompt = build(material, limit=1_024, count=engine.count_tokens, order="document")
+    usage = (await pieces_of(engine, GenerationRequest(prompt.messages, max_tokens=4)))[-1].usage
+    assert usage is not None
+    return usage
 
 
 async def test_a_missing_adapter_names_the_path_and_the_setting(tmp_path: Path) -> None:

@@ -242,6 +242,76 @@ async def said(text: str, events: Sequence[Event], **values: Any) -> Done:
     return done
 
 
+class Continuing(Scripted):
+    """Goes on behind the prefix; one that it could not have written fails."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._text = text
+        self.prompts: list[str] = []
+
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+        assert self._text.startswith(request.prefix), (self._text, request.prefix)
+        self.prompts.append(request.messages[-1].content)
+        for word in re.findall(r"\S+\s*|\s+", self._text[len(request.prefix) :]):
+            yield Piece(word, tokens=1)
+        yield Piece("", tokens=0, finish_reason="stop")
+
+
+CONSUMERS_FIRST = Evidence(passages=PASSAGES[::-1])
+
+
+@pytest.mark.parametrize(
+    ("order", "written"),
+    [
+        ("rank", "By default messages are kept for ever [2]. A consumer remembers what was delivered [1]."),
+        (
+            "document",
+            "By default messages are kept for ever [1]. A consumer remembers what was delivered [2].",
+        ),
+    ],
+)
+async def test_citations_are_those_of_the_evidence_however_the_prompt_orders_it(
+    order: str, written: str
+) -> None:
+    """And whoever takes over after any delta gives the model back what the model wrote."""
+    expected = "By default messages are kept for ever [2]. A consumer remembers what was delivered [1]."
+    events = log(Route.DOCUMENTS, CONSUMERS_FIRST)
+
+    async def run(published: Sequence[Delta]) -> list[Delta | Done]:
+        model = Continuing(written)
+        made = write_answer([*events, *published], engine=model, settings=settings(prompt_order=order))
+        found = [event async for event in made]
+        (prompt,) = model.prompts
+        assert (prompt.index("[1] Streams") < prompt.index("[2] Consumers")) if order == "document" else True
+        return found
+
+    *deltas, done = await run([])
+    assert isinstance(done, Done)
+    assert done.text == expected
+    assert [(cited.number, cited.source) for cited in done.citations] == [
+        (1, "consumers.md"),
+        (2, "streams.md"),
+    ]
+    told = [delta for delta in deltas if isinstance(delta, Delta)]
+    for cut in range(1, len(told)):
+        *_, again = await run(told[:cut])
+        assert isinstance(again, Done)
+        assert (again.text, again.citations) == (done.text, done.citations)
+
+
+async def test_rows_are_cited_by_their_number_beside_passages_in_another_order() -> None:
+    written = "There are 42 messages [3]. By default messages are kept for ever [1]."
+    events = log(Route.BOTH, CONSUMERS_FIRST, ROWS)
+    made = write_answer(
+        events, engine=Continuing(written), settings=settings(rows_answer="engine", prompt_order="document")
+    )
+    *_, done = [event async for event in made]
+    assert isinstance(done, Done)
+    assert done.text == "There are 42 messages [3]. By default messages are kept for ever [2]."
+    assert [(cited.number, cited.kind) for cited in done.citations] == [(2, "passage"), (3, "rows")]
+
+
 async def test_a_models_sentence_that_does_not_agree_with_the_rows_gives_way_to_the_platforms() -> None:
     events = log(Route.SQL, ROWS)
     agreeing = await said("There are 42 messages [1].", events, rows_answer="engine")

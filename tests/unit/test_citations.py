@@ -1,10 +1,12 @@
 """Citations in streamed text: resolved, dropped or added, the same for every way of cutting the text."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.generation.citations import CitedText
+from workers.generation.citations import CitedText, as_written
 from workers.generation.support import Source, Support
 
 SOURCES = [
@@ -12,6 +14,9 @@ SOURCES = [
     Source(2, "Shipping", "Orders above 50 euros ship free of charge. Parcels leave from Hamburg."),
 ]
 SUPPORT = Support(SOURCES)
+SHOWN = {1: 2, 2: 1}
+"""A prompt that shows the second source first."""
+SHOWN_SUPPORT = Support([replace(source, number=SHOWN[source.number]) for source in SOURCES])
 PARTS = st.lists(
     st.sampled_from(
         [
@@ -128,6 +133,49 @@ def test_a_text_taken_over_after_any_delta_ends_the_same(parts: list[str], cut: 
     out = published + second.feed(first.held() + text[cut:])
     tail, numbers = second.finish()
     assert (out + tail, numbers) == whole(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "published"),
+    [
+        ("Parcels leave from Hamburg [1].", "Parcels leave from Hamburg [2]."),
+        ("Refunds are paid within ten days [1, 2].", "Refunds are paid within ten days [1]."),
+        ("Parcels leave from Hamburg [3].", "Parcels leave from Hamburg [2]."),
+        ("See `a[1]` and items[0].", "See `a[1]` and items[0]."),
+    ],
+)
+def test_a_number_of_the_prompt_is_published_as_the_number_of_its_evidence(
+    written: str, published: str
+) -> None:
+    cited = CitedText(SUPPORT, numbers=SHOWN)
+    assert cited.feed(written) + cited.finish()[0] == published
+
+
+@settings(deadline=None)
+@given(parts=PARTS)
+def test_a_published_text_reads_back_as_if_sources_were_numbered_as_the_prompt_shows_them(
+    parts: list[str],
+) -> None:
+    text = "".join(parts)
+    as_shown = CitedText(SHOWN_SUPPORT)
+    expected = as_shown.feed(text) + as_shown.finish()[0]
+    cited = CitedText(SUPPORT, numbers=SHOWN)
+    published = cited.feed(text) + cited.finish()[0]
+    assert as_written(published, SHOWN) == expected
+
+
+@settings(deadline=None)
+@given(parts=PARTS, cut=st.integers(min_value=0, max_value=200))
+def test_numbers_of_the_prompt_stand_for_the_same_evidence_after_a_takeover(
+    parts: list[str], cut: int
+) -> None:
+    text = "".join(parts)
+    alone = CitedText(SUPPORT, numbers=SHOWN)
+    whole = alone.feed(text) + alone.finish()[0]
+    first = CitedText(SUPPORT, numbers=SHOWN)
+    published = first.feed(text[:cut])
+    second = CitedText(SUPPORT, published=published, numbers=SHOWN)
+    assert published + second.feed(first.held() + text[cut:]) + second.finish()[0] == whole
 
 
 def test_sentences_that_no_source_holds_are_listed_and_a_table_is_none() -> None:

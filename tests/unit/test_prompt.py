@@ -1,12 +1,15 @@
 """The prompt keeps within its tokens and drops what matters least."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts import Rows, Turn
 from contracts.errors import ContextOverflow
-from workers.generation.prompt import SYSTEM, Material, build, build_small
+from workers.generation.prompt import SYSTEM, Material, Prompt, build, build_small
 from workers.generation.support import Source, Support
 
 
@@ -60,6 +63,80 @@ def test_the_latest_turns_of_a_conversation_are_kept() -> None:
     kept = [message.content.split()[1] for message in prompt.messages[1:-1]]
     assert kept
     assert kept == [str(n) for n in range(8 - len(kept), 8)]
+
+
+def test_a_growing_conversation_begins_alike_for_several_turns_and_keeps_half_its_share() -> None:
+    def begins(turns: int) -> tuple[str, int]:
+        said = [f"turn {n} about rivers and lakes and what lies between" for n in range(turns)]
+        history = tuple(Turn(role=("user", "assistant")[n % 2], content=text) for n, text in enumerate(said))
+        kept = build(material(history=history), limit=2_000, count=count).messages[1:-1]
+        assert kept[-1].content == said[-1]
+        return kept[0].content, sum(count(message.content) + 8 for message in kept)
+
+    found = [begins(turns) for turns in range(2, 100, 2)]
+    share = max(tokens for _, tokens in found)
+    cuts = [place for place, (early, late) in enumerate(pairwise(found)) if early[0] != late[0]]
+    assert len(cuts) > 3
+    assert all(later - earlier > 4 for earlier, later in pairwise(cuts))
+    assert all(tokens > share * 0.4 for _, tokens in found[cuts[0] :])
+
+
+def test_a_conversation_is_cut_at_the_same_place_for_a_longer_question() -> None:
+    history = tuple(Turn(role=("user", "assistant")[n % 2], content=f"turn {n} " * 8) for n in range(12))
+    short, long = [
+        build(material(history=history, question=f"What {'more ' * words}?"), limit=700, count=count)
+        for words in (1, 30)
+    ]
+    assert 4 < len(short.messages) < 12
+    assert short.messages[:-1] == long.messages[:-1]
+
+
+def test_a_long_last_turn_that_fits_alone_is_kept() -> None:
+    turns = (Turn(role="assistant", content="short"), Turn(role="user", content="word " * 90))
+    kept = build(material(history=turns), limit=520, count=count).messages[1:-1]
+    assert [len(message.content.split()) for message in kept] == [90]
+
+
+def evidence_of(prompt: Prompt) -> str:
+    return prompt.messages[-1].content.partition("Question:")[0]
+
+
+def test_in_the_order_of_documents_another_ranking_of_the_same_passages_gives_the_same_prompt() -> None:
+    placed = [replace(source(number), place=(f"d{number % 3}", f"c{number}")) for number in range(1, 6)]
+    ranked = [
+        tuple(replace(found, number=rank) for rank, found in enumerate(order, 1))
+        for order in (placed, placed[::-1], placed[2:] + placed[:2])
+    ]
+    first, *others = [
+        build(material(sources=sources), limit=1_000, count=count, order="document") for sources in ranked
+    ]
+    assert first.messages[-1].content.index("[1] Title 3") < first.messages[-1].content.index("[5] Title 5")
+    assert [prompt.messages for prompt in others] == [first.messages] * 2
+    for prompt, sources in zip((first, *others), ranked, strict=True):
+        titles = {found.number: found.title for found in sources}
+        shown = [f"[{number}] {titles[prompt.numbers[number]]}: " for number in range(1, 6)]
+        assert all(line in prompt.messages[-1].content for line in shown)
+    by_rank = [build(material(sources=sources), limit=1_000, count=count) for sources in ranked]
+    assert by_rank[0].messages != by_rank[1].messages
+
+
+def test_in_the_order_of_documents_the_lowest_ranked_are_left_out_and_what_is_cut_comes_last() -> None:
+    sources = tuple(replace(source(rank), place=(f"d{9 - rank}", "c")) for rank in range(1, 6))
+    prompt = build(material(sources=sources), limit=220, count=count, order="document")
+    *whole, cut = prompt.sources
+    assert [found.number for found in whole] == [2, 1]
+    assert cut.number == 3
+    assert len(cut.text) < len(sources[2].text)
+    assert prompt.numbers == {1: 2, 2: 1, 3: 3}
+    evidence = evidence_of(prompt)
+    assert evidence.index("[1] Title 2") < evidence.index("[2] Title 1") < evidence.index("[3] Title 3")
+
+
+def test_rows_keep_their_number_whatever_the_order_of_the_passages() -> None:
+    rows = Rows(statement="SELECT id", columns=("id",), rows=((1,),))
+    prompt = build(material(rows=rows, rows_number=6), limit=1_000, count=count, order="document")
+    assert "[6] Rows of the database" in prompt.messages[-1].content
+    assert prompt.numbers[6] == 6
 
 
 def test_rows_stand_with_their_statement_and_say_when_there_are_more() -> None:

@@ -66,6 +66,7 @@ class LlamaCppEngine:
         slots: int = 4,
         context_tokens: int = 2_048,
         threads: int = 2,
+        prompt_cache_mib: int = 256,
         name: str = "",
     ) -> None:
         self.name = name or files.model.stem
@@ -74,6 +75,8 @@ class LlamaCppEngine:
         self.abilities = Abilities(grammar=True, json_schema=True, adapters=tuple(files.adapters))
         self._files = files
         self._threads = threads
+        # llama.cpp looks a kept prompt up by its tokens alone and would find one that an adapter computed.
+        self._prompt_cache_mib = 0 if files.adapters else prompt_cache_mib
         self._server: Any = None
         self._vocabulary = Vocabulary(None)
         self._free = asyncio.Semaphore(slots)
@@ -137,7 +140,7 @@ class LlamaCppEngine:
             cpu.poll = 0
         params.warmup = False
         params.verbosity = 0
-        params.cache_ram_mib = 0
+        params.cache_ram_mib = self._prompt_cache_mib
         params.fit_params = False
         params.ui = False
         # llama.cpp always opens a loopback listener; nobody else on this machine has the key.

@@ -66,6 +66,7 @@ def _llamacpp(settings: EngineSettings) -> LlamaCppEngine:
         slots=settings.slot_count(),
         context_tokens=settings.context_tokens or 2_048,
         threads=settings.threads,
+        prompt_cache_mib=settings.prompt_cache_mib,
         name=settings.model,
     )
 

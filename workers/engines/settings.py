@@ -49,6 +49,12 @@ class EngineSettings(BaseSettings):
         description="a Jinja file in place of the model's own chat template, for llamacpp and vllm",
     )
     threads: int = Field(default=2, ge=1, description="CPU threads of llamacpp")
+    prompt_cache_mib: int = Field(
+        default=256,
+        ge=0,
+        description="memory for prompts that llamacpp's slots had before and find again; "
+        "0: none, and none with adapters",
+    )
     url: str = Field(default="http://127.0.0.1:8000/v1", description="base of an OpenAI-compatible server")
     api_key: SecretStr | None = Field(default=None, description="bearer token of that server")
     continuation: Literal["vllm", "assistant"] = Field(

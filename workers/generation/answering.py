@@ -1,17 +1,18 @@
 """From the events on the log to the answer's text. Free of NATS: the writer gives the events their index."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from contracts import Citation, Delta, Done, Event, Usage, adapter_of
 from contracts.query import ADAPTER_MARK
 from workers.engines import Engine, FinishReason, GenerationRequest
 from workers.generation import sentences
 from workers.generation.agreement import CheckedSentences, agreement_of
-from workers.generation.citations import CitedText
+from workers.generation.citations import CitedText, as_written
 from workers.generation.plan import Plan, plan
-from workers.generation.prompt import Material, build, build_small, rows_source
+from workers.generation.prompt import Material, Prompt, build, build_small, rows_source
 from workers.generation.quoting import departs, faithful, quote, rest_of_quote
 from workers.generation.record import Record, read, title_of
 from workers.generation.settings import GenerationSettings
@@ -36,8 +37,9 @@ async def write_answer(
     yield answer.done()
 
 
-@dataclass(frozen=True)
-class _Text:
+class _Text(NamedTuple):
+    """A tuple, since three are made for each token."""
+
     text: str
     tokens: int = 0
 
@@ -64,7 +66,7 @@ class _Answer:
 
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         before, material, after = self._plan.before, self._plan.material, self._plan.after
-        for delta in self._publish(_Text(_rest(before, self._text))):
+        if (delta := self._published(_Text(_rest(before, self._text)))) is not None:
             yield delta
         if material is None:
             return
@@ -73,19 +75,20 @@ class _Answer:
         texts = self._write(material, written.removesuffix(after) if ended else written, ended=ended)
         async with aclosing(texts):
             async for text in texts:
-                for delta in self._publish(text):
+                if (delta := self._published(text)) is not None:
                     yield delta
-        for delta in self._publish(_Text("" if ended else after)):
+        if (delta := self._published(_Text("" if ended else after))) is not None:
             yield delta
 
-    def _publish(self, text: _Text) -> Iterator[Delta]:
+    def _published(self, text: _Text) -> Delta | None:
         """Tokens that gave no text yet (a bracket that is held back) are counted with the next text."""
         self._tokens += text.tokens
         self._unpublished_tokens += text.tokens
-        if text.text:
-            self._text += text.text
-            tokens, self._unpublished_tokens = self._unpublished_tokens, 0
-            yield Delta(text=text.text, tokens=tokens)
+        if not text.text:
+            return None
+        self._text += text.text
+        tokens, self._unpublished_tokens = self._unpublished_tokens, 0
+        return Delta(text=text.text, tokens=tokens)
 
     async def _write(self, material: Material, written: str, *, ended: bool) -> AsyncGenerator[_Text, None]:
         """The text behind `written`, cited; nothing when the part `ended` in an earlier attempt."""
@@ -94,9 +97,10 @@ class _Answer:
         own = self._plan.instead
         if own and written.endswith(own):
             self._rows_worded, ended, written = True, True, written.removesuffix(own)
-        cited = CitedText(support, published=written)
+        prompt = None if ended or self._quotes(material) else self._prompt(material)
+        cited = CitedText(support, published=written, numbers=prompt.numbers if prompt else None)
         if not ended:
-            raw = self._raw(material, written)
+            raw = self._raw(material, prompt, written)
             async with aclosing(raw):
                 async for piece in raw:
                     yield _Text(cited.feed(piece.text), piece.tokens)
@@ -106,36 +110,46 @@ class _Answer:
             yield _Text(tail)
             yield _Text(f"{_gap(self._text)}{own}" if self._rows_worded else "")
 
-    def _raw(self, material: Material, written: str) -> AsyncGenerator[_Text, None]:
-        style = self._settings.style()
-        if material.rows is not None:
-            return self._agreeing(material, written)
-        if style == "write" or not material.sources:
-            return self._from_engine(material, written)
-        return self._quoted(material, written, ask=style == "check")
+    def _quotes(self, material: Material) -> bool:
+        return material.rows is None and bool(material.sources) and self._settings.style() != "write"
 
-    async def _from_engine(self, material: Material, written: str) -> AsyncGenerator[_Text, None]:
-        max_tokens = self._max_tokens()
-        prompt = build(material, limit=self._prompt_limit(max_tokens), count=self._engine.count_tokens)
-        left = max_tokens - self._record.published_tokens
+    def _prompt(self, material: Material) -> Prompt:
+        return build(
+            material,
+            limit=self._prompt_limit(self._max_tokens()),
+            count=self._engine.count_tokens,
+            order=self._settings.prompt_order,
+        )
+
+    def _raw(self, material: Material, prompt: Prompt | None, written: str) -> AsyncGenerator[_Text, None]:
+        if prompt is None:
+            return self._quoted(material, written, ask=self._settings.style() == "check")
+        texts = self._from_engine(prompt, written)
+        return texts if material.rows is None else self._agreeing(material, texts)
+
+    async def _from_engine(self, prompt: Prompt, written: str) -> AsyncGenerator[_Text, None]:
+        left = self._max_tokens() - self._record.published_tokens
         if left <= 0:
             self._finish = "length"
             return
+        prefix = as_written(written, prompt.numbers)
         request = GenerationRequest(
-            prompt.messages, max_tokens=left, prefix=written, request_id=self._record.query.id
+            prompt.messages, max_tokens=left, prefix=prefix, request_id=self._record.query.id
         )
         self._prompt_tokens = prompt.tokens
         async with aclosing(self._stream(request)) as texts:
             async for text in texts:
                 yield text
 
-    async def _agreeing(self, material: Material, written: str) -> AsyncGenerator[_Text, None]:
+    async def _agreeing(
+        self, material: Material, texts: AsyncGenerator[_Text, None]
+    ) -> AsyncGenerator[_Text, None]:
         """The model's sentences about rows, each checked before it leaves.
 
         At the first that says what the rows do not hold the model stops, and the platform's own words follow.
         """
         checked = CheckedSentences(agreement_of(material))
-        async with aclosing(self._from_engine(material, written)) as texts:
+        async with aclosing(texts):
             async for text in texts:
                 yield _Text(checked.feed(text.text), text.tokens)
                 if checked.disagreed:

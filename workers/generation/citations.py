@@ -7,6 +7,7 @@ mark, white space.
 """
 
 import re
+from collections.abc import Mapping
 
 from workers.generation.sentences import is_end
 from workers.generation.support import Support
@@ -20,17 +21,34 @@ _LONGEST_MARKER = 16
 # Runs of letters and digits decide nothing and pass at once; any other character is looked at alone.
 _PARTS = re.compile(r"[^\W_]+|.", re.DOTALL)
 _NUMBER = re.compile(r"\d+")
+_CITED = re.compile(r"\[(\d{1,3})\]")
+
+
+def as_written(published: str, numbers: Mapping[int, int]) -> str:
+    """A published text with the numbers that the model wrote, given what each of those stands for."""
+    back = {number: shown for shown, number in numbers.items()}
+    parts = published.split("`")  # every second part is code, which is published as it came
+    parts[::2] = [_CITED.sub(lambda cited: _number(cited, back), part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+def _number(cited: re.Match[str], back: Mapping[int, int]) -> str:
+    number = int(cited[1])
+    return f"[{back.get(number, number)}]"
 
 
 class CitedText:
     """Takes a model's text piece by piece and gives it back with citations that resolve.
 
     With `published`, the text that an earlier attempt has given back, it goes on as that one would have.
+    `numbers` says which source each number in the model's text stands for; by default each for itself.
     """
 
-    def __init__(self, support: Support, *, published: str = "") -> None:
+    def __init__(
+        self, support: Support, *, published: str = "", numbers: Mapping[int, int] | None = None
+    ) -> None:
         self._support = support
-        self._numbers = frozenset(source.number for source in support.sources)
+        self._numbers: Mapping[int, int] = {source.number: source.number for source in support.sources}
         self._used: set[int] = set()
         self._out: list[str] = []
         self._sentence = ""
@@ -45,6 +63,7 @@ class CitedText:
         self._take(published)
         self._settle()
         self._adding = True
+        self._numbers = numbers or self._numbers
 
     def _settle(self) -> None:
         """Whatever stands at the end of a published text is decided already."""
@@ -127,7 +146,7 @@ class CitedText:
     def _marker(self, marker: str) -> None:
         """The numbers that resolve, in front of an end mark that was held back."""
         numbers = [int(number) for number in _NUMBER.findall(marker)]
-        known = [number for number in numbers if number in self._numbers]
+        known = [self._numbers[number] for number in numbers if number in self._numbers]
         touches_word = not (self._end or self._space) and self._sentence[-1:].isalnum()
         if not known and touches_word:
             self._text(marker)  # an index in code, such as list[0]

@@ -1,9 +1,12 @@
 """The prompt, within a number of tokens. What stays the same comes first, so that a prefix cache holds it."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import accumulate
+from typing import Literal
 
 from contracts import Rows, Turn
 from contracts.errors import ContextOverflow
@@ -33,6 +36,7 @@ _ROWS_SHARE = 0.6
 _FOCUS_SENTENCES = 4
 
 CountTokens = Callable[[str], int]
+Order = Literal["rank", "document"]
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,19 @@ class Material:
 
 @dataclass(frozen=True)
 class Prompt:
+    """`sources` as they stand in it; `numbers` says which number of the evidence each number in it means."""
+
     messages: tuple[Message, ...]
     sources: tuple[Source, ...]
     tokens: int
+    numbers: Mapping[int, int] = field(default_factory=dict)
 
 
-def build(material: Material, *, limit: int, count: CountTokens) -> Prompt:
+def build(material: Material, *, limit: int, count: CountTokens, order: Order = "rank") -> Prompt:
     """The lowest-ranked evidence is left out first; the last that is kept ends with a whole sentence.
+
+    Sources in the order `document` stand the same however a question ranks them, so that a prefix cache finds
+    them again; their numbers in the prompt follow that order.
 
     Raises: ContextOverflow: the question alone exceeds `limit` tokens.
     """
@@ -63,13 +73,18 @@ def build(material: Material, *, limit: int, count: CountTokens) -> Prompt:
     left = _room(limit, fixed, material.question)
     table = _fit_rows(material, int(left * _ROWS_SHARE), count)
     left -= count(table) if table else 0
-    history = _fit_history(material.history, int(left * _HISTORY_SHARE), count)
+    history = _fit_history(material.history, _history_limit(left, count(question)), count)
     left -= sum(_cost(message, count) for message in history)
     sources = _fit_sources(material.sources, left, count)
-    evidence = [_passage(source) for source in sources] + ([table] if table else [])
-    content = "\n\n".join([*evidence, question])
+    if order == "document":
+        sources = _by_place(sources, material.sources)
+    shown = dict(enumerate(sources, 1))
+    evidence = [_passage(replace(source, number=number)) for number, source in shown.items()]
+    content = "\n\n".join([*evidence, *filter(None, [table]), question])
     messages = (Message("system", SYSTEM), *history, Message("user", content))
-    return Prompt(messages, sources, sum(_cost(message, count) for message in messages))
+    numbers = {number: source.number for number, source in shown.items()}
+    numbers |= {material.rows_number: material.rows_number} if table else {}
+    return Prompt(messages, sources, sum(_cost(message, count) for message in messages), numbers)
 
 
 def build_small(material: Material, ranked: Sequence[Ranked], *, limit: int, count: CountTokens) -> Prompt:
@@ -133,6 +148,12 @@ def _fit_sources(sources: Sequence[Source], limit: int, count: CountTokens) -> t
     return tuple(kept)
 
 
+def _by_place(kept: Sequence[Source], whole: Sequence[Source]) -> tuple[Source, ...]:
+    """One that was cut comes last: how much of it is left depends on the question."""
+    given = {source.number: source.text for source in whole}
+    return tuple(sorted(kept, key=lambda source: (source.text != given[source.number], source.place)))
+
+
 def _first_sentences(source: Source, limit: int, count: CountTokens) -> Source | None:
     left = limit - count(_passage(Source(source.number, source.title, ""))) - 2
     end = 0
@@ -141,7 +162,12 @@ def _first_sentences(source: Source, limit: int, count: CountTokens) -> Source |
         if left < 0:
             break
         end = source.text.index(sentence, end) + len(sentence)
-    return Source(source.number, source.title, source.text[:end]) if end else None
+    return replace(source, text=source.text[:end]) if end else None
+
+
+def _history_limit(left: int, question: int) -> int:
+    """Not by the length of the question: conversations that are cut by one limit keep their beginning."""
+    return min(left, int((left + question) * _HISTORY_SHARE))
 
 
 def _fit_rows(material: Material, limit: int, count: CountTokens) -> str:
@@ -164,13 +190,21 @@ def _fit_rows(material: Material, limit: int, count: CountTokens) -> str:
 
 def _fit_history(history: Sequence[Turn], limit: int, count: CountTokens) -> tuple[Message, ...]:
     """The latest turns that fit, oldest first; a conversation for a model starts with the user."""
-    kept: list[Message] = []
-    for turn in reversed(history):
-        message = Message(turn.role, turn.content)
-        limit -= _cost(message, count)
-        if limit < 0:
-            break
-        kept.insert(0, message)
+    messages = [Message(turn.role, turn.content) for turn in history]
+    kept = messages[_dropped([_cost(message, count) for message in messages], limit) :]
     while kept and kept[0].role == "assistant":
         kept.pop(0)
     return tuple(kept)
+
+
+def _dropped(costs: Sequence[int], limit: int) -> int:
+    """How many of the oldest make room, half the limit at once.
+
+    So what is kept begins alike for several turns, and a prefix cache finds it again.
+    """
+    passed = list(accumulate(costs, initial=0))
+    over, step = passed[-1] - limit, max(1, limit // 2)
+    if over <= 0:
+        return 0
+    in_steps = bisect_left(passed, -(-over // step) * step)
+    return in_steps if in_steps < len(costs) else bisect_left(passed, over)

@@ -32,7 +32,10 @@ class Record:
     def support(self) -> Support:
         """The passages as sources, numbered from 1 in the order of the evidence."""
         return Support(
-            [Source(number, title_of(found), found.text) for number, found in enumerate(self.passages, 1)]
+            [
+                Source(number, title_of(found), found.text, (found.document_id, found.chunk_id))
+                for number, found in enumerate(self.passages, 1)
+            ]
         )
 
     @property

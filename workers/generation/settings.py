@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from contracts.query import ADAPTER_MARK, Name
 from workers.engines import EngineSettings
+from workers.generation.prompt import Order
 from workers.shell.settings import WorkerSettings
 
 AnswerStyle = Literal["write", "check", "quote"]
@@ -30,6 +31,11 @@ class GenerationSettings(WorkerSettings):
     max_rows_shown: int = Field(default=10, ge=1, description="rows of a table in the answer's text")
     prompt_tokens: int | None = Field(
         default=None, ge=128, description="longest prompt; default: what the context leaves, llamacpp 512"
+    )
+    prompt_order: Order = Field(
+        default="document",
+        description="passages in the prompt: document (the same however they are ranked, so that a prefix "
+        "cache finds them) or rank (best first)",
     )
     min_carried: float | None = Field(
         default=None,

@@ -19,11 +19,15 @@ _MIN_SPELLED = 5
 
 @dataclass(frozen=True)
 class Source:
-    """Evidence with the number that stands for it in the text."""
+    """Evidence with the number that stands for it in the text.
+
+    `place`, the ids of its document and chunk, sorts it among all evidence, whatever was asked.
+    """
 
     number: int
     title: str
     text: str
+    place: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
