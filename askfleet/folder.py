@@ -93,8 +93,9 @@ class Folder:
             self._unread.add(outcome.document_id.partition("#")[0])
 
     @property
-    def holds_documents(self) -> bool:
-        return bool(self._present)
+    def present(self) -> int:
+        """So many documents were met."""
+        return len(self._present)
 
     def removed(self, indexed: Iterable[Indexed]) -> list[Document]:
         """A deletion for each that came from here and is gone; ask after all documents were met.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 
@@ -14,16 +15,27 @@ from workers.embedding import EmbedderSettings, open_embedder
 from workers.vectors import IndexedDocument, VectorSettings, VectorStore, open_store
 
 Delete = Callable[[Sequence[Document]], Summary]
+
+
+@dataclass(frozen=True)
+class Consent:
+    """`given`: nobody is asked; `to_most`: nor where more would be deleted than stays."""
+
+    given: bool = False
+    to_most: bool = False
+
+
 _SHOWN = 5
 
 
 def settle_missing(
-    folder: Folder, tenant: str, console: Console, *, milvus_uri: str, yes: bool, delete: Delete | None
+    folder: Folder, tenant: str, console: Console, *, milvus_uri: str, consent: Consent, delete: Delete | None
 ) -> Summary:
     """Say how many are gone; with `delete`, ask and delete them. Call it after a run over the whole folder.
 
     Raises:
-        Misconfigured: the folder holds no document at all, or there is nobody to ask.
+        Misconfigured: the folder holds no document at all, or there is nobody to ask; or more would be
+            deleted than stays, as from another folder or one that is not mounted whole, and nobody is asked.
         DependencyUnavailable: Milvus does not answer, where something is to be deleted.
     """
     try:
@@ -39,12 +51,19 @@ def settle_missing(
     if delete is None:
         console.print(f"{said}: they stay. --delete-missing deletes them.")
         return Summary()
-    if not folder.holds_documents:
+    if not folder.present:
         raise Misconfigured(
             f"{folder.root} holds no document: nothing is deleted.", remedy="Check that it is mounted."
         )
     console.print(f"{said}: {', '.join(item.id for item in gone[:_SHOWN])}{', ...' * (len(gone) > _SHOWN)}")
-    confirm(f"Delete {len(gone):,} document(s) from the index?", yes=yes)
+    if consent.given and not consent.to_most and len(gone) > folder.present:
+        raise Misconfigured(
+            f"More would be deleted than stays, {len(gone):,} and {folder.present:,}: nothing is deleted.",
+            remedy="Check that it is the whole folder, and that no other has the same --address. If all is "
+            "right, leave out --yes to be asked, or add --delete-most.",
+        )
+    asked = f"Delete {len(gone):,} document(s) from the index? {folder.present:,} of the folder stay."
+    confirm(asked, yes=consent.given)
     return delete(gone)
 
 

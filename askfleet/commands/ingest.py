@@ -98,6 +98,10 @@ def folder(
         bool,
         typer.Option("--delete-missing", help="Delete what came from this folder and is no longer in it."),
     ] = False,
+    delete_most: Annotated[
+        bool,
+        typer.Option("--delete-most", help="With --yes: also where more would be deleted than stays."),
+    ] = False,
     yes: options.Yes = False,
     nats_url: options.NatsUrl = None,
     state_dir: options.StateDir = options.STATE_DIR,
@@ -108,7 +112,8 @@ def folder(
     where it was when it is run again.
 
     Files that are gone stay in the index, and are counted, unless --delete-missing is given. Those of another
-    folder of the tenant count too where both have the same --address or none: give each folder its own.
+    folder of the tenant count too where both have the same --address or none: give each folder its own. With
+    --yes nothing is deleted where that would be more than stays.
 
         askfleet ingest docs/
 
@@ -141,10 +146,10 @@ def folder(
     report(summary, console)
     failed = summary.exit_code
     if milvus_uri is not None and path.is_dir():
-        from askfleet.missing import settle_missing
+        from askfleet.missing import Consent, settle_missing
 
-        delete = way.delete if delete_missing else None
-        done = settle_missing(chosen, tenant, console, milvus_uri=milvus_uri, yes=yes, delete=delete)
+        delete, consent = way.delete if delete_missing else None, Consent(yes, to_most=delete_most)
+        done = settle_missing(chosen, tenant, console, milvus_uri=milvus_uri, consent=consent, delete=delete)
         failed = max(failed, done.exit_code)
     raise typer.Exit(failed)
 

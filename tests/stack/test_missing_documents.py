@@ -10,7 +10,7 @@ from rich.console import Console
 
 from askfleet.folder import Folder
 from askfleet.ingest import Summary
-from askfleet.missing import delete_directly, settle_missing
+from askfleet.missing import Consent, delete_directly, settle_missing
 from contracts.document import Document
 from contracts.errors import DependencyUnavailable, Misconfigured
 from workers.embedding import EmbedderSettings, open_embedder
@@ -47,11 +47,14 @@ async def index(uri: str, folder: Folder) -> None:
     await embedder.close()
 
 
-def settle(folder: Path, uri: str, console: Console, *, delete: bool, yes: bool = False) -> Summary:
+ASK, AGREED = Consent(), Consent(given=True)
+
+
+def settle(folder: Path, uri: str, console: Console, *, delete: bool, consent: Consent = ASK) -> Summary:
     read = Folder(folder)
     list(read.documents())
     way = partial(_delete, uri=uri) if delete else None
-    return settle_missing(read, TENANT, console, milvus_uri=uri, yes=yes, delete=way)
+    return settle_missing(read, TENANT, console, milvus_uri=uri, consent=consent, delete=way)
 
 
 def _delete(documents: list[Document], *, uri: str) -> Summary:
@@ -83,7 +86,7 @@ def test_with_it_they_are_deleted_for_this_tenant_alone_once_one_agrees(uri: str
     with pytest.raises(Misconfigured, match="no terminal"):
         settle(tmp_path, uri, console, delete=True)
     assert indexed(uri, TENANT) == ["gone.md", "kept.md"]
-    assert settle(tmp_path, uri, console, delete=True, yes=True).deleted == 1
+    assert settle(tmp_path, uri, console, delete=True, consent=AGREED).deleted == 1
     assert "gone.md" in console.export_text()
     assert indexed(uri, TENANT) == ["kept.md"]
     assert indexed(uri, "other") == ["gone.md", "kept.md"]
@@ -92,8 +95,20 @@ def test_with_it_they_are_deleted_for_this_tenant_alone_once_one_agrees(uri: str
 def test_an_empty_folder_deletes_nothing(uri: str, tmp_path: Path) -> None:
     (tmp_path / "kept.md").unlink()
     with pytest.raises(Misconfigured, match="holds no document"):
-        settle(tmp_path, uri, Console(quiet=True), delete=True, yes=True)
+        settle(tmp_path, uri, Console(quiet=True), delete=True, consent=AGREED)
     assert indexed(uri, TENANT) == ["gone.md", "kept.md"]
+
+
+def test_a_wrong_folder_deletes_nothing_unless_that_was_said(uri: str, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "new.md").write_text("A page that was never indexed.\n")
+    with pytest.raises(Misconfigured, match="More would be deleted than stays, 2 and 1"):
+        settle(other, uri, Console(quiet=True), delete=True, consent=AGREED)
+    assert indexed(uri, TENANT) == ["gone.md", "kept.md"]
+    meant = Consent(given=True, to_most=True)
+    assert settle(other, uri, Console(quiet=True), delete=True, consent=meant).deleted == 2
+    assert indexed(uri, TENANT) == []
 
 
 def test_without_milvus_only_a_deletion_fails(uri: str, tmp_path: Path) -> None:
@@ -102,4 +117,4 @@ def test_without_milvus_only_a_deletion_fails(uri: str, tmp_path: Path) -> None:
     assert settle(tmp_path, nowhere, console, delete=False).exit_code == 0
     assert "Not looked for documents whose file is gone" in console.export_text()
     with pytest.raises(DependencyUnavailable):
-        settle(tmp_path, nowhere, console, delete=True, yes=True)
+        settle(tmp_path, nowhere, console, delete=True, consent=AGREED)
