@@ -39,6 +39,23 @@ STATE_DIR = DEFAULT_STATE_DIR
 TENANT = DEMO_TENANT
 
 
+def writable(path: Path | None) -> Path | None:
+    """Refused before the work whose outcome goes there, not after it."""
+    if path is None:
+        return None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        there = path.exists()
+        path.open("ab").close()
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise Misconfigured(
+            f"{path} can't be written: {error.strerror}.", remedy="Name a file in a folder of yours."
+        ) from error
+    return path
+
+
 @dataclass(frozen=True)
 class Door:
     """A bridge and a key for it."""

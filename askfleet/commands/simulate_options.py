@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from contracts.errors import Misconfigured
+from askfleet.commands.options import writable
 
 SHIPPED = Path(__file__).parents[2] / "deploy/keda/base/scaledobjects/generation-default.yaml"
 PEAK = 20.0
@@ -13,23 +13,6 @@ MOST_PER_S = 1e7
 MOST_REPLICAS = 1_000_000
 MOST_WINDOW_S = 3_600
 """Of the HPA's stabilisation window, by its own API."""
-
-
-def _writable(path: Path | None) -> Path | None:
-    """Refused before a simulation has been waited for, not after it."""
-    if path is None:
-        return None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        there = path.exists()
-        path.open("ab").close()
-        if not there:
-            path.unlink()
-    except OSError as error:
-        raise Misconfigured(
-            f"{path} can't be written: {error.strerror}.", remedy="Name a file in a folder of yours."
-        ) from error
-    return path
 
 
 Arrivals = Annotated[
@@ -67,7 +50,7 @@ Each = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Figures as JSON on stdout.")]
-Plot = Annotated[Path | None, typer.Option(callback=_writable, help="Draw into this PNG.")]
+Plot = Annotated[Path | None, typer.Option(callback=writable, help="Draw into this PNG.")]
 Export = Annotated[
-    Path | None, typer.Option(callback=_writable, help="Write the recommended ScaledObject there.")
+    Path | None, typer.Option(callback=writable, help="Write the recommended ScaledObject there.")
 ]

@@ -82,7 +82,9 @@ def up(
     scaling_record: Annotated[
         Path | None,
         typer.Option(
-            help="Write what was measured and decided there, as JSON lines.", rich_help_panel=SCALING
+            callback=options.writable,
+            help="Write what was measured and decided there, as JSON lines.",
+            rich_help_panel=SCALING,
         ),
     ] = None,
 ) -> None:
@@ -103,6 +105,8 @@ def up(
 
         AF_ENGINE_KIND=openai AF_ENGINE_URL=http://127.0.0.1:8000/v1 askfleet up
     """
+    if scale and no_scaling:
+        raise Misconfigured("--scale and --no-scaling say the opposite.", remedy="Give one of both.")
     if demo and sql_dsn:
         raise Misconfigured("--demo loads the embedded database.", remedy="Leave --sql-dsn out.")
     fixed = replicas(workers or [])
@@ -157,9 +161,11 @@ def scaled(
         return {"generation": LAPTOP} if known and by_default else {}
     found = {}
     for value in values:
-        match = re.fullmatch(r"([a-z]+)=(\d+):(\d+)", value)
+        match = re.fullmatch(r"([^=]+)=(\d+):(\d+)", value)
         if match is None:
             raise Misconfigured(f"--scale {value!r} is no range.", remedy="Write --scale generation=0:4.")
+        if match[1] in found:
+            raise Misconfigured(f"--scale names {match[1]} twice.", remedy="Give each worker one range.")
         found[match[1]] = Bounds(int(match[2]), int(match[3]))
     return found
 

@@ -65,6 +65,28 @@ def test_usage_over_target_decides_outside_of_the_tolerance(
     assert proposed_replicas(lag, target=target, replicas=replicas) == result
 
 
+def test_each_direction_has_a_tolerance_of_its_own() -> None:
+    eager_down = Behavior(replace(DEFAULT_UP, tolerance=0.5), replace(DEFAULT_DOWN, tolerance=0.05))
+    assert proposed_replicas(60, target=4, replicas=10, behavior=eager_down) == 10
+    assert proposed_replicas(61, target=4, replicas=10, behavior=eager_down) == 16
+    assert proposed_replicas(38, target=4, replicas=10, behavior=eager_down) == 10
+    assert proposed_replicas(36, target=4, replicas=10, behavior=eager_down) == 9
+
+
+def test_a_lag_of_parts_is_rounded_up() -> None:
+    assert proposed_replicas(49, target=4, replicas=1) == 13
+    assert proposed_replicas(0.001, target=4, replicas=3) == 1
+
+
+def test_busy_replicas_with_nothing_waiting_ask_for_more_only_below_their_slots() -> None:
+    """Each of N works on 64: at a target of 64 or more N stay, below it they ask for more to the maximum."""
+    for target, last in ((64, 3), (80, 3), (56, 16)):
+        replicas = 3
+        for _ in range(40):
+            replicas = min(16, proposed_replicas(64 * replicas, target=target, replicas=replicas))
+        assert replicas == last
+
+
 def test_the_default_policy_doubles_or_adds_four_each_15_s() -> None:
     assert path(SPIKE, [1_000] * 4, replicas=1) == [5, 10, 20, 40]
 
@@ -90,6 +112,27 @@ def test_select_policy_min_takes_the_smaller_change_and_disabled_none() -> None:
     assert path(replace(SPIKE, behavior=least), [1_000] * 3, replicas=1) == [2, 4, 8]
     none = Behavior(up=replace(DEFAULT_UP, selection=Selection.DISABLED), down=DEFAULT_DOWN)
     assert path(replace(SPIKE, behavior=none), [1_000] * 3, replicas=1) == [1, 1, 1]
+
+
+def test_of_two_policies_of_scale_in_max_takes_the_larger_change_and_disabled_none() -> None:
+    policies = (Policy(PolicyKind.PODS, 1, 15), Policy(PolicyKind.PERCENT, 50, 15))
+    for selection, found in (
+        (Selection.MAX, [8, 4, 2]),
+        (Selection.MIN, [15, 14, 13]),
+        (Selection.DISABLED, [16, 16, 16]),
+    ):
+        down = Rules(policies=policies, window_s=0, selection=selection)
+        scaled_object = replace(SPIKE, behavior=Behavior(up=DEFAULT_UP, down=down))
+        assert path(scaled_object, [64, 4, 4, 4], replicas=16)[1:] == found
+
+
+def test_a_share_of_the_pods_is_rounded_in_favour_of_the_change() -> None:
+    """As in the source: 3 and a half of them are 5, half of 5 are 2."""
+    half = (Policy(PolicyKind.PERCENT, 50, 15),)
+    up = Behavior(up=replace(DEFAULT_UP, policies=half), down=DEFAULT_DOWN)
+    assert path(replace(SPIKE, behavior=up), [1_000] * 3, replicas=3) == [5, 8, 12]
+    down = Behavior(up=DEFAULT_UP, down=Rules(policies=half, window_s=0))
+    assert path(replace(SPIKE, behavior=down), [20, 4, 4], replicas=5) == [5, 2, 1]
 
 
 def test_scale_in_waits_for_the_window_and_then_follows_the_policy() -> None:
@@ -147,6 +190,13 @@ def test_the_hpa_never_leaves_the_bounds() -> None:
     assert path(scaled_object, [0], replicas=1) == [2]
 
 
+@pytest.mark.parametrize(("minimum", "least"), [(0, 1), (1, 1), (3, 3)])
+def test_the_hpa_stops_at_the_minimum_and_never_at_zero(minimum: int, least: int) -> None:
+    at_once = Behavior(up=DEFAULT_UP, down=replace(DEFAULT_DOWN, window_s=0))
+    scaled_object = replace(SPIKE, min_replicas=minimum, cooldown_s=600, behavior=at_once)
+    assert path(scaled_object, [32, 0, 0, 0], replicas=8) == [8, least, least, least]
+
+
 @pytest.mark.parametrize(
     ("behavior", "replicas", "result"),
     [
@@ -164,6 +214,12 @@ def test_an_unreadable_metric_keeps_the_count_until_the_fallback_speaks(
     lag = replicas * 4
     found = path(scaled_object, [lag, None, None, None, None], replicas=replicas)
     assert found == [replicas, replicas, replicas, result, result]
+
+
+def test_only_errors_in_a_row_and_not_those_at_zero_bring_the_fallback() -> None:
+    scaled_object = replace(SPIKE, fallback=Fallback(failure_threshold=2, replicas=6))
+    assert path(scaled_object, [4, None, None, 4, None, None], replicas=1) == [1] * 6
+    assert path(scaled_object, [None] * 4 + [4, None], replicas=0) == [0, 0, 0, 0, 1, 1]
 
 
 def test_an_error_neither_wakes_nor_stops_unless_the_fallback_is_zero() -> None:

@@ -99,3 +99,28 @@ def test_generation_is_scaled_unless_its_number_is_given() -> None:
     }
     with pytest.raises(Misconfigured, match="'generation=4' is no range"):
         scaled(["generation=4"], {})
+    with pytest.raises(Misconfigured, match="names generation twice"):
+        scaled(["generation=1:2", "generation=0:4"], {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--scale", "Generation=0:4"), "no worker 'Generation'"),
+        (("--scale", "generation=4:0"), "4:0 is no range"),
+        (("--scale", "generation=0:0"), "0:0 is no range"),
+        (("--scale", "generation=-1:4"), "'generation=-1:4' is no range"),
+        (("--scale", "bridge=1:2"), "no ScaledObject of 'bridge'"),
+        (("--scale", "router=1:2", "--no-scaling"), "say the opposite"),
+        (("--scale", "router=1:2", "--workers", "router=2"), "router has a fixed number"),
+        (("--scale", "router=1:2", "--scaled-objects", "nowhere"), "nowhere"),
+        (("--scaling-record", "/proc/nobody/record.jsonl"), "/proc/nobody/record.jsonl can't be written"),
+    ],
+)
+def test_what_can_not_be_scaled_is_said_before_anything_starts(
+    state: StateFolder, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(("up", "--state-dir", str(state.root), *arguments))
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
