@@ -169,7 +169,10 @@ def load_keys(path: Path) -> PublicKeys:
     try:
         keys = PublicKeys.model_validate(yaml.safe_load(path.read_text()) or {})
     except OSError as error:
-        raise Misconfigured(f"The keys file {path} can't be read: {error.strerror}.") from error
+        raise Misconfigured(
+            f"The keys file {path} can't be read: {error.strerror}.",
+            remedy="Name the file of public keys that `python -m bus.server keys` makes.",
+        ) from error
     except (yaml.YAMLError, ValidationError) as error:
         raise Misconfigured(f"The keys file {path} is not valid: {error}") from error
     unknown = sorted(set(keys.roles) - {role.name for role in FLEET_ROLES})

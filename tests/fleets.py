@@ -6,8 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from askfleet.fleet.reading import parse_topology
 from askfleet.fleet.rules import check
-from askfleet.fleet.topology import ROLES, SCALED, STAGES, Topology, parse_topology
+from askfleet.fleet.topology import ROLES, SCALED, STAGES, Topology
 
 FOLDER = Path(__file__).parents[1] / "deploy" / "fleet"
 FILE = FOLDER / "topology.yaml"

@@ -19,15 +19,19 @@ File = Annotated[Path, typer.Option("--topology", "-f", help="The file that desc
 
 @fleet.command()
 def check(topology: File = TOPOLOGY) -> None:
-    """Read the file and say what is wrong with it, if anything is.
+    """Read the file, and what it names, and say what is wrong, if anything is. Writes nothing.
 
     askfleet fleet check -f deploy/fleet/topology.yaml
     """
-    from askfleet.fleet.topology import read_topology
+    from askfleet.fleet.reading import read_topology
+    from askfleet.fleet.rendering import check_overlays, render
 
     found = read_topology(topology)
+    check_overlays(found, folder=topology.parent)
+    files = render(found, folder=topology.parent, out=topology.parent / "rendered")
     typer.echo(
-        f"{topology}: {len(found.clusters)} clusters, {len(found.spill)} rules of spill, nothing wrong"
+        f"{topology}: {len(found.clusters)} clusters, {len(found.spill)} rules of spill, nothing wrong; "
+        f"it renders {len(files)} files"
     )
 
 
@@ -37,8 +41,8 @@ def show(topology: File = TOPOLOGY) -> None:
 
     askfleet fleet show
     """
+    from askfleet.fleet.reading import read_topology
     from askfleet.fleet.tables import show_topology
-    from askfleet.fleet.topology import read_topology
 
     show_topology(read_topology(topology), Console())
 
@@ -55,11 +59,13 @@ def render(
 
     askfleet fleet render --check
     """
-    from askfleet.fleet.rendering import render, stale, write
-    from askfleet.fleet.topology import read_topology
+    from askfleet.fleet.reading import read_topology
+    from askfleet.fleet.rendering import check_overlays, render, stale, write
 
     target = out or topology.parent / "rendered"
-    files = render(read_topology(topology), folder=topology.parent, out=target)
+    found = read_topology(topology)
+    check_overlays(found, folder=topology.parent)
+    files = render(found, folder=topology.parent, out=target)
     changed = stale(files, target)
     for path in changed:
         typer.echo(f"{'stale' if check else 'wrote'} {target / path}")
@@ -83,7 +89,7 @@ def diff(
     askfleet fleet diff before.yaml deploy/fleet/topology.yaml
     """
     from askfleet.fleet.difference import files_changed, said
-    from askfleet.fleet.topology import read_topology
+    from askfleet.fleet.reading import read_topology
 
     old, new = read_topology(before), read_topology(after)
     for line in said(old, new):
@@ -102,7 +108,7 @@ def keys(
     askfleet fleet keys ./keys
     """
     from askfleet.fleet.keys import make_link_keys
-    from askfleet.fleet.topology import read_topology
+    from askfleet.fleet.reading import read_topology
 
     for path in make_link_keys(read_topology(topology), folder):
         typer.echo(f"{path}: the variables of that cluster's NATS servers, to be kept as a Secret")

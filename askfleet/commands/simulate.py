@@ -255,7 +255,7 @@ def fleet(
     """
     from dataclasses import replace
 
-    from askfleet.fleet.topology import read_topology
+    from askfleet.fleet.reading import read_topology
     from askfleet.scaling import read_scaled_object
     from askfleet.simulation.assumptions import assumed as assumed_by
     from askfleet.simulation.counting import count, counted

@@ -23,8 +23,9 @@ def _clusters(old: Topology, new: Topology) -> Iterator[str]:
                 f"cluster {name} leaves: its workers, queues and answers stay as they are, and nobody helps "
                 "it; drain it before you take its label from Argo CD"
             )
-    for name in old.clusters.keys() & new.clusters.keys():
-        yield from _changed(name, old.clusters[name], new.clusters[name])
+    for name in new.clusters:
+        if name in old.clusters:
+            yield from _changed(name, old.clusters[name], new.clusters[name])
 
 
 def _added(topology: Topology, name: str) -> str:

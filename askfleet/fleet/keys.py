@@ -12,10 +12,25 @@ from pathlib import Path
 from askfleet.fleet.topology import Topology
 from bus.keys import SUFFIX, ensure_seed
 from bus.sites import guest_key, link_key, link_seed
+from contracts.errors import Misconfigured
 
 
 def make_link_keys(topology: Topology, folder: Path) -> tuple[Path, ...]:
-    """Makes what is missing and keeps what is there; returns the files of variables."""
+    """Makes what is missing and keeps what is there; returns the files of variables.
+
+    Raises:
+        Misconfigured: the folder can't be written, or holds a file that is no seed.
+    """
+    try:
+        return _made(topology, folder)
+    except OSError as error:
+        raise Misconfigured(
+            f"{error.filename or folder} can't be written: {error.strerror}.",
+            remedy="Name a folder of your own for the seeds.",
+        ) from error
+
+
+def _made(topology: Topology, folder: Path) -> tuple[Path, ...]:
     for cluster in topology.clusters:
         for neighbour, roles in topology.guests(cluster).items():
             ensure_seed(link_file(folder, cluster, neighbour))

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 import yaml
 
 Object = Mapping[str, object]
-HEAD = """\
-# Written by `askfleet fleet render` from the topology of the fleet. Do not edit: change that, render again.
-"""
+HEAD_LINE = "# Written by `askfleet fleet render`"
+"""How each rendered file begins, NATS' configurations too: others are neither replaced nor removed."""
+HEAD = f"{HEAD_LINE} from the topology of the fleet. Do not edit: change that, render again.\n"
 FLEET_LABEL = "askfleet.dev/fleet"
 CLUSTER_LABEL = "askfleet.dev/cluster"
 REGION_LABEL = "askfleet.dev/region"

@@ -1,11 +1,10 @@
 """What a fleet of clusters is: the models of `topology.yaml`. What holds between them: `rules.py`."""
 
+import reprlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from contracts.errors import Misconfigured
 
@@ -25,6 +24,12 @@ ROLES = (*SCALED, "bridge", "ops")
 Role = Literal["router", "retrieval", "sql", "generation-default", "ingest", "bridge", "ops"]
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+_SHORT.maxdict = _SHORT.maxlist = 3
+_SHORT.maxlevel = 2
+
+
 class TopologyError(Misconfigured):
     """`path` is where in the file, `value` what stands there."""
 
@@ -32,8 +37,7 @@ class TopologyError(Misconfigured):
     title = "The fleet can't be as its topology says"
 
     def __init__(self, path: str, value: object, problem: str, *, remedy: str) -> None:
-        shown = repr(value)
-        super().__init__(f"{path}: {_short(shown)} {problem}", remedy=remedy)
+        super().__init__(f"{path}: {_SHORT.repr(value)} {problem}", remedy=remedy)
         self.path = path
         self.value = value
 
@@ -143,31 +147,9 @@ class Topology(_Part):
         return {other: roles for other, roles in sorted(found.items()) if roles}
 
 
-def read_topology(path: Path) -> Topology:
-    """The file, checked; raises TopologyError for the first thing that is wrong."""
-    from askfleet.fleet.rules import check
-
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise TopologyError(str(path), error.strerror, "can't be read.", remedy="Name the file.") from error
-    except yaml.YAMLError as error:
-        raise TopologyError(str(path), str(error), "is not YAML.", remedy="Correct the line.") from error
-    topology = parse_topology(raw)
-    check(topology)
-    return topology
-
-
-def parse_topology(raw: object) -> Topology:
-    """Raises TopologyError."""
-    try:
-        return Topology.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"]) or "topology"
-        remedy = "docs/fleet.md lists the fields." if first["type"] == "extra_forbidden" else "Correct it."
-        raise TopologyError(path, first["input"], f"is not valid: {first['msg']}.", remedy=remedy) from error
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:77]}..."
+FIELDS = tuple(
+    dict.fromkeys(
+        name for part in (Topology, Cluster, Limits, Placement, Spill, Gpu) for name in part.model_fields
+    )
+)
+"""All names that a file may use for something, wherever."""

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from askfleet.fleet.keys import make_link_keys, variables
-from askfleet.fleet.topology import read_topology
+from askfleet.fleet.reading import read_topology
 from bus import server
 from bus.connection import connect
 from bus.keys import KeyFolder

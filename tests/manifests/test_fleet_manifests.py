@@ -1,5 +1,7 @@
 """What a topology renders, held to the schemas of its kinds. Argo CD and Nova have none: structure only."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,12 +10,15 @@ from fleets import FILE, FOLDER, valid_topologies
 from fleets import cluster as cluster_of
 from fleets import topology as topology_of
 from hypothesis import HealthCheck, given, settings
+from typer.testing import CliRunner
 
 from askfleet.fleet.karmada import RETAIN, WITHOUT_NAMESPACE
 from askfleet.fleet.kustomize import overlay
+from askfleet.fleet.reading import read_topology
 from askfleet.fleet.rendering import render as render_topology
 from askfleet.fleet.rendering import write
-from askfleet.fleet.topology import SCALED, STAGES, Topology, read_topology
+from askfleet.fleet.topology import SCALED, STAGES, Topology
+from askfleet.main import application
 from tests.manifests.strict import Manifest, Schemas, named, read, render
 from workers.shell.settings import WorkerSettings
 
@@ -239,3 +244,29 @@ def test_a_cluster_that_scales_nothing_has_nobody_who_marks_pods(kubectl: Path, 
     assert named(south, "RoleBinding") == {}
     costs = named(read(tmp_path / "karmada" / "propagation.yaml"), "PropagationPolicy")["harbour-costs"]
     assert costs["spec"]["placement"]["clusterAffinity"] == {"clusterNames": ["north"]}
+
+
+def test_a_cluster_that_is_added_as_the_documentation_shows_renders_to_objects_that_are_right(
+    kubectl: Path, schemas: Schemas, tmp_path: Path
+) -> None:
+    page = (FOLDER.parents[1] / "docs" / "fleet.md").read_text()
+    added, spill = re.findall(r"```yaml\n(.*?)```", page, re.S)[:2]
+    assert len((added + spill).splitlines()) <= 10
+    deploy = tmp_path / "deploy"
+    (deploy / "fleet").mkdir(parents=True)
+    for name in ("keda", "nats"):
+        shutil.copytree(FOLDER.parent / name, deploy / name)
+    text = FILE.read_text().replace("clusters:\n", f"clusters:\n{added}", 1) + spill
+    file = deploy / "fleet" / "topology.yaml"
+    file.write_text(text)
+    run = CliRunner().invoke(application("fleet"), ["fleet", "render", "-f", str(file)])
+    assert run.exit_code == 0, run.output
+    for name in ("eu-north", "eu-west"):
+        objects = render(kubectl, deploy / "fleet" / "rendered" / "clusters" / name)
+        assert [problem for found in objects for problem in schemas.problems(found)] == []
+        assert "generation-default" in named(objects, "Deployment")
+    for policies in WITH_SCHEMA:
+        for found in read(deploy / "fleet" / "rendered" / policies):
+            assert schemas.problems(_with_schema(found)) == []
+    links = (deploy / "fleet" / "rendered" / "nats" / "eu-west.conf").read_text()
+    assert "$LINK_TO_EU_NORTH" in links

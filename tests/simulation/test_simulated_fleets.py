@@ -7,7 +7,7 @@ from statistics import mean
 import numpy as np
 import pytest
 
-from askfleet.fleet.topology import read_topology
+from askfleet.fleet.reading import read_topology
 from askfleet.scaling import read_scaled_object
 from askfleet.simulation.assumptions import Assumptions
 from askfleet.simulation.counting import count, counted, counted_times, waits_of

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from typer.testing import CliRunner
 
 from askfleet.fleet.difference import files_changed, said
+from askfleet.fleet.reading import read_topology
 from askfleet.fleet.rendering import render, stale, write
-from askfleet.fleet.topology import Topology, TopologyError, read_topology
+from askfleet.fleet.topology import Topology, TopologyError
 from askfleet.main import application
 from bus.keys import PublicKeys
 from bus.sites import Help, Place, Site, configuration
@@ -51,8 +52,8 @@ def test_a_topology_renders_to_the_same_bytes_each_time(found: Topology) -> None
     ("changes", "path", "value"),
     [
         ({"clusters": {}}, "clusters", "{}"),
-        ({"revison": "v1"}, "revison", "'v1'"),
-        ({"clusters": {"North": cluster("north")}}, "clusters.North.[key]", "'North'"),
+        ({"revison": "v1"}, "topology", "'revison'"),
+        ({"clusters": {"North": cluster("north")}}, "clusters.North", "'North'"),
         (
             {"clusters": {"north": cluster("north", gpus={"a100": 4})}, "spill": []},
             "clusters.north.gpus",
@@ -104,11 +105,53 @@ def test_a_cluster_where_questions_would_not_end_is_refused() -> None:
         topology(placement=only_north, spill=[])
 
 
-def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
+SMALL = """
+name: harbour
+repository: https://git.example.org/askfleet.git
+revision: v1
+clusters:
+  north: {region: north-1, nats: nats.north.example.org}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"clusters: [", r"line 1, column 12: 'clusters: \['"),
+        (b"", "None is no fleet"),
+        (b"north, south", "'north, south' is no fleet"),
+        (b"- north", r"\['north'\] is no fleet"),
+        (b"\x94\x00", "is not YAML"),
+        (b"leaf_port: 1" + b"0" * 5000, "is not YAML"),
+        (b"name: " + b"[" * 3000, "is nested too deeply"),
+        (b'name: !!python/object/apply:os.system ["true"]', "line 1, column 7"),
+        (SMALL.encode() + b"name: other\n", "line 7, column 1: 'name: other'.*a second time"),
+        (SMALL.encode() + b"  north: {}\n", "line 7, column 3: '  north: {}'.*a second time"),
+        (SMALL.replace("region", "regoin").encode(), "clusters.north: 'regoin' is no field.*`region`"),
+        (SMALL.replace("revision: v1\n", "").encode(), "topology: 'revision' is missing"),
+        (SMALL.replace("v1", "1.0").encode(), "revision: 1.0 .*Put it in quotes"),
+        (SMALL.encode() + b"roles: {router: {most: 99999999999999999999}}", "roles.router.most: 9999"),
+        (SMALL.encode() + b"gpus: &a {x: *a}", "gpus.x"),
+    ],
+)
+def test_a_file_that_is_no_topology_is_refused_with_the_place_and_the_remedy(
+    tmp_path: Path, text: bytes, said: str
+) -> None:
     file = tmp_path / "topology.yaml"
-    file.write_text("clusters: [")
-    with pytest.raises(TopologyError, match="is not YAML"):
+    file.write_bytes(text)
+    with pytest.raises(TopologyError, match=said) as refused:
         read_topology(file)
+    assert len(refused.value.detail) < 500
+
+
+def test_what_stands_in_several_clusters_may_be_written_once(tmp_path: Path) -> None:
+    file = tmp_path / "topology.yaml"
+    south = "  south: {<<: *north, nats: nats.south.example.org}\n"
+    file.write_text(SMALL.replace("north: {", "north: &north {") + south)
+    assert read_topology(file).clusters["south"].region == "north-1"
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TopologyError, match="can't be read"):
         read_topology(tmp_path / "none.yaml")
 
@@ -152,10 +195,54 @@ def test_a_cluster_that_leaves_is_said_and_its_files_go(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "clusters").iterdir()) == ["north"]
 
 
-def test_a_folder_with_other_files_is_not_cleared(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(Misconfigured, match=r"notes\.txt was not rendered"):
-        write(render(topology(), folder=FOLDER, out=tmp_path), tmp_path)
+@pytest.mark.parametrize(
+    "file", ["notes.txt", "nats/nats-server.conf", "nats/eu-west.conf", "ocm/picture.png"]
+)
+def test_a_folder_with_files_that_were_not_rendered_stays_as_it_is(tmp_path: Path, file: str) -> None:
+    foreign = tmp_path / "out" / file
+    foreign.parent.mkdir(parents=True)
+    foreign.write_bytes(b"mine \xff")
+    again = CliRunner().invoke(
+        application("fleet"), ["fleet", "render", "-f", str(FILE), "--out", str(tmp_path / "out")]
+    )
+    assert isinstance(again.exception, Misconfigured)
+    assert f"{foreign} was not rendered" in again.exception.detail
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [foreign]
+
+
+@pytest.mark.parametrize("command", [["render", "--out"], ["keys"]])
+def test_a_place_that_is_no_folder_is_told(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "file").write_text("mine")
+    ended = CliRunner().invoke(
+        application("fleet"), ["fleet", command[0], "-f", str(FILE), *command[1:], str(tmp_path / "file")]
+    )
+    assert isinstance(ended.exception, Misconfigured)
+    assert str(tmp_path / "file") in ended.exception.detail
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("was", "wrong", "said"),
+    [
+        ("overlays/luna", "overlays/lunar", "clusters.us-east.overlay: 'overlays/lunar'"),
+        ("name: harbour", "name: harbour\nkeys: ../nats/none.yaml", "none.yaml can't be read"),
+    ],
+)
+def test_check_and_render_refuse_a_topology_that_names_files_that_are_not_there(
+    tmp_path: Path, was: str, wrong: str, said: str
+) -> None:
+    deploy = tmp_path / "deploy"
+    (deploy / "fleet").mkdir(parents=True)
+    for name in ("keda", "nats"):
+        (deploy / name).symlink_to(FOLDER.parent / name)
+    (deploy / "fleet" / "topology.yaml").write_text(FILE.read_text().replace(was, wrong))
+    for command in ("check", "render"):
+        ended = CliRunner().invoke(
+            application("fleet"), ["fleet", command, "-f", str(deploy / "fleet" / "topology.yaml")]
+        )
+        assert isinstance(ended.exception, Misconfigured)
+        assert said in ended.exception.detail
+    assert not (deploy / "fleet" / "rendered").exists()
 
 
 def test_render_with_check_writes_nothing_and_fails_when_something_is_stale(tmp_path: Path) -> None:
