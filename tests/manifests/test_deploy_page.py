@@ -104,7 +104,8 @@ def test_every_chart_has_a_source_a_namespace_and_values_that_are_yaml() -> None
     given = {file for line in charts.values() for file in _option(line, "-f")}
     shipped = {str(path.relative_to(ROOT)) for path in PLATFORM.glob("*/values.yaml")}
     assert given - MADE == shipped - {str(NATS_CHART.relative_to(ROOT))}
-    assert _option(charts["keda"], "--version")[0] >= "2.20"
+    assert _option(charts["keda"], "--version") == ["2.20.2"]
+    assert _option(charts["nats"], "--version") == ["2.14.6"]
 
 
 def test_namespaces_of_the_charts_are_those_of_the_network_policies() -> None:

@@ -375,6 +375,21 @@ async def test_the_lag_of_a_consumer_is_what_waits_and_what_is_in_work(queue: Qu
             await monitor.lags([unknown])
 
 
+async def test_an_account_that_the_server_does_not_know_by_that_name_is_left_out_of_its_answer(
+    queue: Queue,
+) -> None:
+    """What KEDA's issue 8165 describes: the consumer is there, and `accounts=true` shows it."""
+    await queue.put(3)
+    misnamed = Trigger("fresh", "fleet", ROUTE.name, "router")
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(DependencyUnavailable, match="in account 'fleet'"):
+            await QueueMonitor(client, queue.server.monitor_url).lags([misnamed])
+        asked = {"acc": "fleet", "consumers": "true", "config": "true"}
+        for more, listed in (({}, False), ({"accounts": "true"}, True)):
+            answer = await client.get(f"{queue.server.monitor_url}/jsz", params=asked | more)
+            assert ("account_details" in answer.json()) is listed
+
+
 def test_what_has_no_scaled_object_and_what_is_no_range_is_refused() -> None:
     with pytest.raises(Misconfigured, match="no ScaledObject of 'bridge'"):
         ScalingOptions(bounds={"bridge": Bounds(1, 2)}).scaled_objects()
