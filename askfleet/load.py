@@ -15,6 +15,7 @@ from rich.table import Table
 
 from askfleet.commands.options import bus_settings
 from askfleet.load_report import announce
+from askfleet.outputs import output_file
 from askfleet.state import StateFolder
 from bus.connection import Bus, connect
 from bus.settings import BusSettings
@@ -92,7 +93,10 @@ class Plan:
     command: str
 
 
-def default_record(state: StateFolder) -> Path:
+def record_file(given: Path | None, state: StateFolder) -> Path:
+    """Where the record of a run goes. Raises Misconfigured when it can't be written there."""
+    if given is not None:
+        return output_file(given, option="--json")
     return state.root / "load" / f"{datetime.now():%Y%m%d-%H%M%S}.json"
 
 

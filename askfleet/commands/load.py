@@ -103,7 +103,7 @@ def run(
 
         askfleet load run peak.yaml --json peak.json
     """
-    from askfleet.load import Plan, Target, default_record  # the judge takes its time to load
+    from askfleet.load import Plan, Target, record_file  # the judge takes its time to load
     from askfleet.load import run as run_load
     from askfleet.load_plan import Flags, planned
 
@@ -134,7 +134,7 @@ def run(
         skip_router=skip_router,
     )
     target = Target(state, tuple(url or ()), key, nats_url, journal)
-    plan = Plan(planned(flags), target, json or default_record(state), command_line(sys.argv[1:]))
+    plan = Plan(planned(flags), target, record_file(json, state), command_line(sys.argv[1:]))
     raise typer.Exit(run_load(plan, Console()))
 
 

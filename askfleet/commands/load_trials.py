@@ -137,10 +137,10 @@ def soak(
 
 def _order(json: Path | None, folder: Path | None, state_dir: Path) -> "trials.Order":
     from askfleet.commands.load import command_line
-    from askfleet.load import default_record
+    from askfleet.load import record_file
     from askfleet.trials import Order
 
-    record = json or default_record(StateFolder(state_dir))
+    record = record_file(json, StateFolder(state_dir))
     return Order(command_line(sys.argv[1:]), record, folder and folder.absolute())
 
 

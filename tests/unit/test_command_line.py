@@ -98,6 +98,8 @@ def test_one_command_alone_stays_a_command_of_the_program():
         (["router", "shadow", "file"], "are not a skops file", "askfleet router train"),
         (["load", "run", "none.yaml"], "none.yaml can't be read", "Check the file"),
         (["load", "run", "bad.yaml"], "bad.yaml can't be read: while parsing", "Check the file"),
+        (["load", "run", "--json", "file/run.json"], "file can't be written to", "--json"),
+        (["load", "soak", "--json", "file/run.json"], "file can't be written to", "--json"),
         (["load", "report", "none.json"], "none.json can't be read", "Check the file"),
     ],
 )
