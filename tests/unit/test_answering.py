@@ -222,6 +222,22 @@ async def test_a_model_with_an_adapter_in_its_name_is_asked_through_the_adapter(
         await answer(events)
 
 
+@pytest.mark.parametrize(
+    ("events", "values"),
+    [
+        (log(Route.DOCUMENTS, Evidence(passages=PASSAGES), model="default--tax"), {"answer_style": "quote"}),
+        (log(Route.SQL, ROWS, model="default--tax"), {}),
+        (log(Route.DIRECT, question="Hello", model="default--tax"), {}),
+        (log(Route.DOCUMENTS, Evidence(passages=()), model="default--tax"), {}),
+    ],
+)
+async def test_an_unknown_adapter_is_refused_also_where_no_model_is_asked(
+    events: list[Event], values: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidQuery, match="'tax' is not loaded"):
+        await answer(events, **values)
+
+
 class Scripted(SimulatedEngine):
     """Says what it is told to, word by word."""
 

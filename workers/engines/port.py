@@ -92,10 +92,14 @@ class Abilities:
             raise PermanentError(
                 f"The engine knows no {lacking[0]}.", remedy="docs/engines.md says which does."
             )
-        if request.adapter and request.adapter not in self.adapters:
+        self.check_adapter(request.adapter)
+
+    def check_adapter(self, name: str) -> None:
+        """Raises: InvalidQuery: it is not loaded. An empty name is none."""
+        if name and name not in self.adapters:
             loaded = ", ".join(self.adapters) or "none"
             raise InvalidQuery(
-                f"The adapter {request.adapter!r} is not loaded (loaded: {loaded}).",
+                f"The adapter {name!r} is not loaded (loaded: {loaded}).",
                 remedy="Name it in AF_ENGINE_ADAPTERS of the generation worker.",
             )
 

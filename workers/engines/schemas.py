@@ -3,8 +3,10 @@
 import json
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 from contracts.errors import PermanentError
+from workers.engines.port import ToolCall
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -15,6 +17,42 @@ def parsed(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise PermanentError(f"The JSON schema or the tools of the request are not JSON: {error}.") from error
+
+
+def call_schema(tools: str) -> dict[str, JsonValue]:
+    """Of one call of one of the functions in OpenAI's list of tools.
+
+    Raises: PermanentError: it is no such list.
+    """
+    try:
+        functions = [tool["function"] for tool in parsed(tools)]
+        calls: list[JsonValue] = [
+            _object(
+                {"name": {"const": function["name"]}, "arguments": function.get("parameters", _object({}))}
+            )
+            for function in functions
+        ]
+    except (TypeError, KeyError) as error:
+        raise PermanentError(f"The tools of the request are not a list of functions: {error!r}.") from error
+    return {"anyOf": calls}
+
+
+def read_call(text: str) -> ToolCall | None:
+    """From JSON as `call_schema` wants it; None: it was cut off."""
+    try:
+        call = json.loads(text)
+    except ValueError:
+        return None
+    return ToolCall(f"call-{uuid4().hex}", call["name"], json.dumps(call["arguments"]))
+
+
+def _object(properties: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def least(schema: Mapping[str, Any]) -> JsonValue:

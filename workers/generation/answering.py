@@ -28,9 +28,13 @@ async def write_answer(
 
     May run twice for one query: a later attempt keeps what the earlier one published and goes on behind it.
 
-    Raises: what the engine raises; PermanentError: the log holds no query.
+    Raises: what the engine raises; InvalidQuery: the model's adapter is not loaded; PermanentError: the log
+    holds no query.
     """
-    answer = _Answer(read(log), engine, settings)
+    record = read(log)
+    # Also where no model is asked: one name is known or unknown, whatever the question.
+    engine.abilities.check_adapter(adapter_of(record.query.model))
+    answer = _Answer(record, engine, settings)
     async with aclosing(answer.deltas()) as deltas:
         async for delta in deltas:
             yield delta
