@@ -8,6 +8,7 @@ from rich.text import Text
 
 from askfleet.moments import ago, span_of
 from bus.overview import Overview, StageView
+from bus.presence import Presence
 
 
 def overview_tables(overview: Overview) -> list[RenderableType]:
@@ -48,9 +49,8 @@ def worker_table(overview: Overview) -> Table:
     table = Table(
         "worker", "host", "pid", "version", "up", "in work", "ready", "", box=None, header_style="bold"
     )
-    for found in overview.workers:
+    for found in (*overview.workers, *overview.guests):
         missing = ", ".join(name for name, holds in found.conditions.items() if not holds)
-        told = ", ".join(f"{count:,} {name}" for name, count in found.counts.items())
         table.add_row(
             found.name,
             found.host,
@@ -59,6 +59,13 @@ def worker_table(overview: Overview) -> Table:
             ago(found.started_at),
             f"{found.in_work}/{found.concurrency}" if found.concurrency else "",
             "[green]yes[/]" if found.ready else f"[yellow]not {missing}[/]",
-            told,
+            _told(found),
         )
     return table
+
+
+def _told(worker: Presence) -> str:
+    """What else it says of itself: in a fleet also for whom it works, here or elsewhere."""
+    guest = ["a neighbour's, here to help"] if worker.guest else []
+    helping = [f"{count:,} for {cluster}" for cluster, count in worker.helping.items()]
+    return ", ".join([*guest, *helping, *(f"{count:,} {name}" for name, count in worker.counts.items())])

@@ -75,6 +75,7 @@ class Overview(_View):
     answers: AnswersView
     dead: dict[str, int] = Field(description="dead letters by stage")
     workers: tuple[Presence, ...] = ()
+    guests: tuple[Presence, ...] = Field(default=(), description="workers of neighbouring clusters")
     problems: tuple[str, ...] = ()
 
     def stage(self, name: str) -> StageView:
@@ -98,7 +99,7 @@ async def read_overview(bus: Bus, *, within_s: float = TIMEOUT_S, gather_s: floa
     dead, answers, workers, stages = await asyncio.gather(
         _part(_dead(api), {}),
         _part(_answers(api), AnswersView()),
-        _part(gather_presences(bus, within_s=gather_s), ()),
+        _part(gather_presences(bus, within_s=gather_s, guests=True), ()),
         asyncio.gather(*(_part(_stage(api, stream), _empty(stream)) for stream in STAGES.values())),
     )
     if dead.problem and answers.problem and all(part.problem for part in stages):
@@ -106,14 +107,16 @@ async def read_overview(bus: Bus, *, within_s: float = TIMEOUT_S, gather_s: floa
             f"JetStream at {bus.settings.nats_url} tells nothing: {dead.problem}",
             remedy="Check the address, and that the credentials may read streams and consumers.",
         )
-    views = tuple(_completed(part, dead.value, workers.value) for part in stages)
+    own = tuple(presence for presence in workers.value if not presence.guest)
+    views = tuple(_completed(part, dead.value, own) for part in stages)
     problems = [dead.problem, answers.problem, workers.problem]
     return Overview(
         at=now_ms(),
         stages=views,
         answers=answers.value,
         dead=dead.value,
-        workers=workers.value,
+        workers=own,
+        guests=tuple(presence for presence in workers.value if presence.guest),
         problems=tuple(filter(None, [*problems, *(text for view in views for text in view.problems)])),
     )
 

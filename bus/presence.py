@@ -43,7 +43,11 @@ class Presence(BaseModel):
     started_at: int = Field(default=0, description="epoch milliseconds")
     http_port: int = Field(default=0, description="of its probes and metrics; 0: not known")
     concurrency: int = Field(default=0, description="messages worked on at once")
-    in_work: int = 0
+    in_work: int = Field(default=0, description="of the cluster that is asked")
+    helping: dict[str, int] = Field(
+        default={}, description="by neighbouring cluster that it helps: messages of its in work"
+    )
+    guest: bool = Field(default=False, description="a neighbouring cluster's worker, here to help")
     conditions: dict[str, bool] = Field(default={}, description="ready when all hold")
     counts: dict[str, int] = Field(default={}, description="what this kind of worker counts beside")
 
@@ -61,6 +65,7 @@ class Identity:
     version: str = ""
     instance: str = field(default_factory=lambda: secrets.token_hex(4))
     started_at: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    guest: bool = False
 
     def presence(self, bus: Bus, conditions: dict[str, bool]) -> Presence:
         return Presence(
@@ -75,6 +80,8 @@ class Identity:
             http_port=bus.vitals.http_port,
             concurrency=bus.vitals.concurrency,
             in_work=bus.vitals.in_work,
+            helping=bus.vitals.helping,
+            guest=self.guest,
             conditions=conditions,
             counts=bus.vitals.counts,
         )
@@ -100,11 +107,12 @@ async def answer_pings(bus: Bus, identity: Identity, conditions: Conditions) -> 
 
 
 async def gather_presences(
-    bus: Bus, *, within_s: float = GATHER_S, silence_s: float = SILENCE_S
+    bus: Bus, *, within_s: float = GATHER_S, silence_s: float = SILENCE_S, guests: bool = False
 ) -> tuple[Presence, ...]:
     """All workers that answer, by name.
 
     Args:
+        guests: those of neighbouring clusters, too. Their hosts and process ids are not of this cluster.
         within_s: the time limit.
         silence_s: also ends the wait, once nobody has answered for so long.
 
@@ -131,7 +139,7 @@ async def gather_presences(
             await subscription.unsubscribe()
     except (NatsError, OSError) as error:
         raise DependencyUnavailable(f"The workers could not be asked: {error!r}.") from error
-    return tuple(found[name] for name in sorted(found))
+    return tuple(found[name] for name in sorted(found) if guests or not found[name].guest)
 
 
 def _read(raw: bytes) -> Presence | None:

@@ -1,6 +1,7 @@
 """What a process can say of its own work, collected where the work is done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -127,6 +128,7 @@ class Vitals:
     tallies: dict[str, Tally] = field(default_factory=dict)
     _slots: list[Slots] = field(default_factory=list)
     _counts: dict[str, Count] = field(default_factory=dict)
+    _helping: dict[str, Slots] = field(default_factory=dict)
 
     def watch(self, slots: Slots) -> None:
         self._slots.append(slots)
@@ -134,6 +136,15 @@ class Vitals:
     def count(self, name: str, now: Count) -> None:
         """`now` is asked each time that somebody wants to know."""
         self._counts[name] = now
+
+    @contextmanager
+    def helps(self, cluster: str, slots: Slots) -> Iterator[None]:
+        """While it is open, slots of this process work for a neighbouring cluster."""
+        self._helping[cluster] = slots
+        try:
+            yield
+        finally:
+            del self._helping[cluster]
 
     def tally(self, name: str) -> Tally:
         """A count of events under that name, which the worker itself raises."""
@@ -150,6 +161,11 @@ class Vitals:
     @property
     def in_work(self) -> int:
         return sum(slots.in_work for slots in self._slots)
+
+    @property
+    def helping(self) -> dict[str, int]:
+        """By neighbouring cluster: how many of its messages are in work here."""
+        return {cluster: slots.in_work for cluster, slots in self._helping.items()}
 
     @property
     def counts(self) -> dict[str, int]:

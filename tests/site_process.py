@@ -14,6 +14,7 @@ from bus.connection import Bus, connect
 from bus.consume import PullLoop, Source
 from bus.delivery import Delivery
 from bus.evidence import join_evidence, standing_evidence
+from bus.presence import Identity, answer_pings
 from bus.stage import run_stage
 from bus.topology import RETRIEVE
 from contracts import Evidence, EvidenceJob, Passage
@@ -29,6 +30,7 @@ from workers.shell.settings import WorkerSettings
 
 Given = dict[str, dict[str, dict[str, object]]]
 """Settings of each part, and of the engine."""
+KINDS = ("router", "retrieval", "generation")
 PASSAGE = Passage(
     chunk_id="c1",
     document_id="d1",
@@ -68,8 +70,9 @@ async def run(given: Given) -> None:
         (generation, make_generation(generation)),
     ]
     async with AsyncExitStack() as stack:
-        for settings, open_worker in opened:
+        for kind, (settings, open_worker) in zip(KINDS, opened, strict=True):
             bus = await stack.enter_async_context(connect(settings, name="site"))
+            await stack.enter_async_context(answer_pings(bus, Identity(kind), lambda: {"ready": True}))
             await stack.enter_async_context(open_worker(bus))
         print("ready", flush=True)
         await asyncio.Event().wait()

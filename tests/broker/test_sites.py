@@ -18,6 +18,7 @@ from bus.answer_log import read_log
 from bus.asking import publish_query
 from bus.connection import Bus
 from bus.envelope import now_ms
+from bus.overview import read_overview
 from bus.testing import eventually
 from contracts import Done, Query, Route
 from loadgen.engine_journal import EngineJournal
@@ -152,6 +153,27 @@ async def test_what_a_cluster_can_not_work_on_at_once_goes_to_its_neighbours(run
     assert worked["west"] >= 5
     assert run.twice() == []
     await run.judged("north", "south")
+
+
+async def test_an_overview_tells_of_guests_and_of_work_for_neighbours(run: Run) -> None:
+    """North has no worker of its own: what waits there is done by those of its neighbours."""
+    await asyncio.gather(run.sites.start_workers("south"), run.sites.start_workers("west"))
+    helping: set[str] = set()
+
+    async def seen_at_work() -> bool:
+        north, south = await asyncio.gather(*(read_overview(run.buses[name]) for name in ("north", "south")))
+        assert north.workers == ()
+        assert {stage.workers for stage in north.stages} == {0}
+        assert len(south.workers) == 3, "guests are not its own"
+        helping.update(found.name for found in north.guests if found.in_work and found.kind == "generation")
+        return bool(helping) and any(found.helping.get("north", 0) for found in south.workers)
+
+    await run.ask("north", 60)
+    await eventually(seen_at_work, within_s=20)
+    north = await read_overview(run.buses["north"])
+    assert Counter(found.kind for found in north.guests) == {"router": 2, "retrieval": 2, "generation": 2}
+    await run.ended("north")
+    await run.judged("north")
 
 
 async def test_a_cluster_without_workers_is_drained_by_its_neighbours(run: Run) -> None:

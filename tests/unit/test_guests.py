@@ -1,12 +1,18 @@
 """How a worker's slots are divided between its own cluster and neighbours."""
 
 from dataclasses import dataclass
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
+from askfleet.overview_tables import worker_table
 from bus.consume import Source
 from bus.guests import SharedSlots
+from bus.overview import AnswersView, Overview
+from bus.presence import Presence
 from contracts.errors import Misconfigured
+from workers.costs.costs import costs_of
 from workers.shell.neighbours import Neighbour, neighbours_of, serve_stage
 from workers.shell.settings import WorkerSettings
 
@@ -60,3 +66,26 @@ async def test_neighbours_without_keys_are_refused() -> None:
     with pytest.raises(Misconfigured, match="AF_NEIGHBOUR_KEYS is not set"):
         async with serve_stage(None, SOURCE, None, settings=WorkerSettings(neighbours="eu-west:1")):  # type: ignore[arg-type]
             pass
+
+
+def test_a_pod_that_works_for_neighbours_is_no_cheaper_to_end_than_one_that_works_at_home() -> None:
+    at_home = Presence(
+        name="a", kind="router", stage="router", instance="a", host="a", concurrency=8, in_work=4
+    )
+    away = at_home.model_copy(update={"host": "b", "in_work": 0, "helping": {"south": 3, "west": 1}})
+    costs = costs_of([at_home, away])
+    assert costs["a"] == costs["b"] > 0
+
+
+def test_the_table_of_workers_tells_who_is_a_guest_and_who_works_for_neighbours() -> None:
+    own = Presence(name="sql-a", kind="sql", instance="a", helping={"south": 3})
+    guest = Presence(name="sql-b", kind="sql", instance="b", in_work=2, concurrency=4, guest=True)
+    overview = Overview(at=0, stages=(), answers=AnswersView(), dead={}, workers=(own,), guests=(guest,))
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(worker_table(overview))
+    first, second = (line.strip() for line in console.export_text().splitlines()[1:3])
+    assert first.startswith("sql-a")
+    assert first.endswith("3 for south")
+    assert second.startswith("sql-b")
+    assert "2/4" in second
+    assert second.endswith("a neighbour's, here to help")

@@ -18,9 +18,12 @@ def deletion_cost(in_work: int, concurrency: int) -> int:
 
 
 def costs_of(workers: Iterable[Presence]) -> dict[str, int]:
-    """By host name, which is the name of the pod. Who takes no messages (the bridge) is not listed."""
+    """By host name, which is the name of the pod. Who takes no messages (the bridge) is not listed.
+
+    Work for neighbouring clusters counts: it would have to be done again as well.
+    """
     return {
-        worker.host: deletion_cost(worker.in_work, worker.concurrency)
+        worker.host: deletion_cost(worker.in_work + sum(worker.helping.values()), worker.concurrency)
         for worker in workers
         if worker.host and worker.stage
     }

@@ -8,12 +8,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from importlib import metadata
 
 import structlog
 
 from bus.connection import Bus, connect
 from bus.consume import PullLoop, Source
 from bus.guests import SharedSlots
+from bus.presence import Identity, answer_pings
+from bus.topology import STAGES
 from bus.vitals import Vitals
 from contracts.errors import AskfleetError, Misconfigured
 from workers.shell.settings import WorkerSettings
@@ -106,13 +109,22 @@ async def _help_once(parts: _Helping, neighbour: Neighbour, stopped: asyncio.Eve
     source = parts.slots.away(parts.source, priority=neighbour.place)
     async with connect(settings, name=f"askfleet-guest-{neighbour.cluster}", spans=parts.bus.spans) as found:
         theirs = replace(found, vitals=Vitals(observers=parts.bus.vitals.observers))
-        async with parts.serve(theirs, source) as loop:
+        identity = Identity(_stage(source), version=metadata.version("askfleet"), guest=True)
+        async with (
+            parts.serve(theirs, source) as loop,
+            answer_pings(theirs, identity, lambda: {"nats": found.nc.is_connected}),
+        ):
             parts.slots.guests.append(loop)
             log.info("helping a neighbour", action="helping", neighbour=neighbour.cluster)
             try:
-                await stopped.wait()
+                with parts.bus.vitals.helps(neighbour.cluster, loop):
+                    await stopped.wait()
             finally:
                 parts.slots.guests.remove(loop)
+
+
+def _stage(source: Source) -> str:
+    return next(stage for stage, stream in STAGES.items() if stream.name == source.stream)
 
 
 async def _pause(stopped: asyncio.Event) -> None:
