@@ -55,8 +55,8 @@ async def test_openai_a_closed_stream_aborts_the_request_on_the_server() -> None
 class Scripted:
     """Streams the chunks that it is given, and keeps what it was asked; notices when its client leaves."""
 
-    def __init__(self, *deltas: object, endless: bool = False) -> None:
-        self.deltas, self.endless = deltas, endless
+    def __init__(self, *deltas: object, endless: bool = False, last: object = None) -> None:
+        self.deltas, self.endless, self.last = deltas, endless, last
         self.asked: list[dict[str, object]] = []
         self.left = asyncio.Event()
 
@@ -75,7 +75,7 @@ class Scripted:
                 yield _event(delta, None)
             if self.endless:
                 await asyncio.Event().wait()
-            yield _event({}, "tool_calls")
+            yield f"data: {json.dumps(self.last)}\n\n" if self.last else _event({}, "tool_calls")
             yield "data: [DONE]\n\n"
         finally:
             self.left.set()
@@ -92,6 +92,23 @@ async def test_openai_a_server_between_two_tokens_learns_at_once_that_the_client
         async with aclosing(engine.stream(ask("Tell me a story."))) as stream:
             assert (await anext(stream)).text == "Once"
         await asyncio.wait_for(server.left.wait(), timeout=1)
+        assert engine.in_flight() == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [(400, PermanentError), (503, DependencyUnavailable), (None, DependencyUnavailable)],
+)
+async def test_openai_an_error_within_a_stream_counts_as_its_code_says(
+    code: int | None, error: type[Exception]
+) -> None:
+    told = {"error": {"message": "Invalid grammar specification", "code": code}}
+    async with (
+        listening(Scripted({"content": "a"}, last=told)) as url,
+        opened(openai_settings(url)) as engine,
+    ):
+        with pytest.raises(error, match="Invalid grammar"):
+            await text_of(engine, ask("a?"))
         assert engine.in_flight() == 0
 
 

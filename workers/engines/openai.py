@@ -143,7 +143,7 @@ class OpenAIEngine:
         self._in_flight += 1
         try:
             async with self._free, self._open(body, request) as response:
-                async for piece in _pieces(response):
+                async for piece in _pieces(response, self._endpoint):
                     yield piece
         finally:
             self._in_flight -= 1
@@ -182,10 +182,10 @@ def _as_unavailable(url: str) -> Iterator[None]:
         raise DependencyUnavailable(f"{url}: {type(error).__name__}: {error or 'no answer'}.") from error
 
 
-async def _pieces(response: httpx.Response) -> AsyncGenerator[Piece, None]:
+async def _pieces(response: httpx.Response, endpoint: Endpoint) -> AsyncGenerator[Piece, None]:
     """Tokens that arrive in one read leave as one piece.
 
-    Raises: DependencyUnavailable: the stream ended before the answer did.
+    Raises: DependencyUnavailable: the stream ended before the answer did; what the server refuses that late.
     """
     finish: FinishReason | None = None
     usage = Usage()
@@ -193,7 +193,7 @@ async def _pieces(response: httpx.Response) -> AsyncGenerator[Piece, None]:
     async for events in _events(response):
         for event in events:
             if "error" in event:
-                raise DependencyUnavailable(f"The engine's server failed in mid-answer: {event['error']}.")
+                raise _failure(event["error"], endpoint)
             finish = finish_of(event) or finish
             usage = usage_of(event) or usage
             calls.add(event)
@@ -243,6 +243,14 @@ def _constraint(request: GenerationRequest, structured: Structured) -> dict[str,
         choice = "required" if request.must_call else "auto"
         return {"tools": parsed(request.tools), "tool_choice": choice}
     return {}
+
+
+def _failure(told: object, endpoint: Endpoint) -> AskfleetError:
+    """What a stream says in place of an answer: vLLM refuses a broken grammar so, with the status as code."""
+    code = told.get("code") if isinstance(told, dict) else None
+    if isinstance(code, int) and code >= 400:
+        return _refusal(code, json.dumps(told).encode(), endpoint)
+    return DependencyUnavailable(f"The engine's server failed in mid-answer: {told}.")
 
 
 def _refusal(status: int, content: bytes, endpoint: Endpoint) -> AskfleetError:
