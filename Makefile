@@ -18,6 +18,7 @@ VLLM := $(VLLM_VENV)/.installed
 VLLM_BIN := $(VLLM_VENV)/bin
 TORCH ?= torch==2.13.0+cpu
 VLLM_SMALL := {"model_path": ".askfleet/models/smollm2-135m-instruct", \
+  "chat_template": "tests/engines/template_with_tools.jinja", \
   "vllm": {"dtype": "float32", "enforce_eager": true, "kv_cache_gib": 1, "block_tokens": 32}}
 
 .DEFAULT_GOAL := help
@@ -115,9 +116,10 @@ vllm: $(VLLM)  ## install vLLM for CPUs (3.3 GB) in an environment of its own
 # HF_HUB_OFFLINE: the model is made here, nothing is looked up.
 test-vllm: $(VLLM)  ## the engine's and the worker's behaviour on the real vLLM (minutes)
 	$(VLLM_BIN)/python -m evals.small_model
-	HF_HUB_OFFLINE=1 TEST_ENGINES=vllm TEST_ENGINE_SETTINGS='$(VLLM_SMALL)' $(VLLM_BIN)/python -m pytest \
-	  -o filterwarnings=default --timeout 900 tests/vllm tests/engines/test_engine_behaviour.py \
-	  tests/engines/test_vllm_takeover.py
+	HF_HUB_OFFLINE=1 TEST_ENGINES=vllm,vllm-serve TEST_ENGINE_SETTINGS='$(VLLM_SMALL)' \
+	  $(VLLM_BIN)/python -m pytest -o filterwarnings=default --timeout 900 --durations 8 \
+	  tests/vllm tests/engines/test_engine_behaviour.py tests/engines/test_vllm_takeover.py \
+	  tests/engines/test_vllm_engine.py tests/engines/test_vllm_options.py
 
 bench-vllm: $(VLLM)  ## what the worker adds to vLLM, against `vllm serve` called directly (minutes)
 	HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m evals.bench_vllm

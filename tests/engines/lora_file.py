@@ -1,5 +1,6 @@
-"""A LoRA adapter as a GGUF file: random, small, for the attention of one layer."""
+"""A LoRA adapter as a GGUF file or a folder of PEFT: random, small, for the attention of one layer."""
 
+import json
 import random
 import struct
 from pathlib import Path
@@ -28,6 +29,26 @@ def write_adapter(path: Path, *, scale: float = 0.3, seed: int = 1) -> Path:
         weights = [draw.uniform(-scale, scale) for _ in range(columns * rows)]
         data += _padded(struct.pack(f"<{len(weights)}f", *weights))
     path.write_bytes(_padded(head) + data)
+    return path
+
+
+def write_adapter_folder(path: Path, *, scale: float = 0.3, seed: int = 1) -> Path:
+    """The same in a folder as PEFT writes it, with safetensors."""
+    draw = random.Random(seed)
+    parts = ("q_proj", "o_proj")
+    head: dict[str, object] = {}
+    data = b""
+    for part in parts:
+        for side, shape in (("A", (RANK, WIDTH)), ("B", (WIDTH, RANK))):
+            weights = [draw.uniform(-scale, scale) for _ in range(RANK * WIDTH)]
+            begin, data = len(data), data + struct.pack(f"<{len(weights)}f", *weights)
+            name = f"base_model.model.model.layers.0.self_attn.{part}.lora_{side}.weight"
+            head[name] = {"dtype": "F32", "shape": shape, "data_offsets": (begin, len(data))}
+    path.mkdir()
+    text = json.dumps(head).encode()
+    (path / "adapter_model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+    config = {"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "target_modules": parts, "bias": "none"}
+    (path / "adapter_config.json").write_text(json.dumps(config))
     return path
 
 

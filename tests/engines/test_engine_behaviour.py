@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from engine_trials import Trial, ask, pieces_of, text_of, until, until_idle
+from engine_trials import Trial, ask, pieces_of, text_of, until, until_idle, until_settled
 
 from contracts.errors import ContextOverflow, InvalidQuery, PermanentError
 from workers.engines import Engine, Piece
@@ -125,6 +125,14 @@ async def test_closing_a_stream_ends_its_request_within_100_ms(engine: Engine) -
         took.append(await until_idle(engine, within_s=2.0))
     # The median: other work on the machine holds up one or the other.
     assert statistics.median(took) < ABORTED_WITHIN_S
+
+
+async def test_what_runs_the_model_has_no_request_of_a_closed_stream(trial: Trial) -> None:
+    for _ in range(3):
+        async with aclosing(trial.engine.stream(ask("Tell me a very long story.", max_tokens=400))) as stream:
+            await anext(stream)
+            assert await trial.computes()
+        await until_settled(trial, within_s=2.0)
 
 
 async def test_closing_one_of_many_leaves_the_others_alone(engine: Engine) -> None:

@@ -4,6 +4,7 @@ The engine's own behaviour (structure, overflow, adapters) is held by tests/engi
 """
 
 import asyncio
+import time
 from uuid import uuid4
 
 import pytest
@@ -37,6 +38,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 REQUESTS = "askfleet_engine_requests"
 TENANT = "acme"
 WEEK = "List the days of the week, one in each line, with what you can do on it."
+STORY = "Write a long story about the days of the week."
+"""Here the small model cites nothing: a citation that was moved is context that a continued answer lacks."""
 PASSAGE = Passage(
     chunk_id="c1",
     document_id="d1",
@@ -147,17 +150,22 @@ async def test_a_cancelled_answer_leaves_no_request_in_the_engine(worker: VllmWo
 
 
 async def test_a_passed_deadline_leaves_no_request_in_the_engine(worker: VllmWorker, fleet_bus: Bus) -> None:
-    query_id = await ask(fleet_bus, max_tokens=400, deadline_s=3)
+    begin = time.monotonic()
+    await ended(fleet_bus, await ask(fleet_bus, max_tokens=400))
+    took_s = time.monotonic() - begin
+    query_id = await ask(fleet_bus, max_tokens=400, deadline_s=took_s / 2)
     assert (await ended(fleet_bus, query_id)).type == "failed"
+    assert await deltas_of(fleet_bus, query_id)
 
     await worker.until(REQUESTS, lambda number: number == 0, within_s=1)
     await settled(fleet_bus)
 
 
-async def test_a_worker_whose_engine_core_dies_ends_and_another_goes_on_behind_what_was_published(
+async def test_a_worker_whose_engine_core_dies_ends_and_another_writes_the_same_answer_to_its_end(
     worker: VllmWorker, fleet_bus: Bus, workers: Workers
 ) -> None:
-    cut = await ask(fleet_bus, max_tokens=96)
+    whole = await ended(fleet_bus, await ask(fleet_bus, max_tokens=96, question=STORY))
+    cut = await ask(fleet_bus, max_tokens=96, question=STORY)
     await begun(fleet_bus, cut, deltas=12)
     worker.kill_engine_core()
 
@@ -167,9 +175,11 @@ async def test_a_worker_whose_engine_core_dies_ends_and_another_goes_on_behind_w
     await workers.running()
     done = await ended(fleet_bus, cut)
 
+    assert isinstance(whole, Done)
     assert isinstance(done, Done)
     assert done.text.startswith(standing)
     assert 0 < len(standing) < len(done.text)
+    assert done.text == whole.text
     assert done.text == "".join(delta.text for delta in await deltas_of(fleet_bus, cut))
     attempts = {delta.id.partition(":")[0] for delta in await deltas_of(fleet_bus, cut)}
     assert len(attempts) == 2

@@ -1,13 +1,14 @@
 """vLLM inside the worker: its `AsyncLLM`, with the engine core in processes of its own.
 
 No thread stands between a token and the answer log: vLLM's output task fills a queue of each request in our
-event loop, and `stream` reads it there. Only the prompt of a request is made in a thread.
+event loop, and `stream` reads it there. Only a long prompt of a request is made in a thread.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from workers.engines.vllm.options import VllmModel, engine_args, sampling_params
 from workers.engines.vllm.prompt import Prompt, Prompts
 from workers.engines.vllm.settings import VllmSettings
 from workers.engines.vllm.steps import Step, beyond
+from workers.engines.vllm.tools import Calling, Tools, check_parser, with_calls
 from workers.engines.vocabulary import Vocabulary
 
 log = structlog.get_logger(__name__)
@@ -46,6 +48,7 @@ class VllmEngine:
         self._news = news or EngineNews()
         self._llm: Any = None
         self._prompts: Prompts | None = None
+        self._tools: Tools | None = None
         self._vocabulary = Vocabulary(None)
         self._watch: asyncio.Task[None] | None = None
         self._in_flight = 0
@@ -56,6 +59,7 @@ class VllmEngine:
 
     async def start(self) -> None:
         """Raises: Misconfigured: vLLM is not installed, or can't load the model as the settings say."""
+        self._check_adapters()
         self._llm = await asyncio.to_thread(self._open)
         config = self._llm.vllm_config
         self.context_tokens = config.model_config.max_model_len
@@ -63,8 +67,11 @@ class VllmEngine:
         self.headroom.kv_tokens = cache.num_gpu_blocks * cache.block_size
         tokenizer = self._llm.get_tokenizer()
         self._prompts = Prompts(tokenizer, self._model.chat_template)
+        self._tools = Tools(tokenizer, self._settings.tool_parser)
+        self.abilities = replace(self.abilities, tools=self._prompts.knows_tools())
         self._vocabulary = Vocabulary(tokenizer.backend_tokenizer)
         await self._tell_phases()
+        await self._load_adapters()
         with self._news.timed("warm-up"):
             await self._warm_up()
         self.headroom.expect(self.context_tokens // 2)
@@ -72,6 +79,7 @@ class VllmEngine:
 
     def _open(self) -> Any:
         args = engine_args(self._model, self._settings)
+        check_parser(self._settings.tool_parser)
         from vllm.v1.engine.async_llm import AsyncLLM
 
         try:
@@ -81,6 +89,25 @@ class VllmEngine:
                 f"vLLM can't start with the model {self._model.model!r}: {error}",
                 remedy="Its own lines above say why; check AF_ENGINE_MODEL_PATH and AF_ENGINE_VLLM_*.",
             ) from error
+
+    def _check_adapters(self) -> None:
+        for name, folder in self._model.adapters.items():
+            if not (Path(folder) / "adapter_config.json").is_file():
+                raise Misconfigured(
+                    f"The folder {folder!r} of the adapter {name!r} has no adapter_config.json.",
+                    remedy="Set AF_ENGINE_ADAPTERS to name=folder, as PEFT writes it.",
+                )
+
+    async def _load_adapters(self) -> None:
+        """Now, since else the first request for one would fail where it is broken."""
+        for name in self._model.adapters:
+            try:
+                await self._llm.add_lora(self._adapter(name))
+            except Exception as error:
+                raise Misconfigured(
+                    f"vLLM can't load the adapter {name!r}: {error}",
+                    remedy="Check AF_ENGINE_ADAPTERS, and AF_ENGINE_VLLM_ADAPTER_RANK for its rank.",
+                ) from error
 
     async def _tell_phases(self) -> None:
         """Of several workers of vLLM the slowest counts."""
@@ -109,10 +136,16 @@ class VllmEngine:
                 await self._watch
         llm, self._llm = self._llm, None
         if llm is not None:
+            if llm.output_handler is not None:
+                llm.output_handler.cancel()  # or it takes the end of the core for its death, and says so
             await asyncio.to_thread(llm.shutdown)
 
     def in_flight(self) -> int:
         return self._in_flight
+
+    async def core_has_requests(self) -> bool:
+        """As the engine core says itself; when it has none, its cache of prompts is empty afterwards."""
+        return not await self._llm.reset_prefix_cache()
 
     def count_tokens(self, text: str) -> int:
         return self._vocabulary.count(text)
@@ -123,13 +156,25 @@ class VllmEngine:
             parsed(request.json_schema)
         self._in_flight += 1
         try:
-            async with aclosing(self._steps(request)) as steps, aclosing(_pieces(steps)) as pieces:
+            calling = await self._calling(request)
+            steps = self._steps(request, calling)
+            async with (
+                aclosing(steps),
+                aclosing(_pieces(steps)) as plain,
+                aclosing(with_calls(plain, calling) if calling else plain) as pieces,
+            ):
                 async for piece in pieces:
                     yield piece
         finally:
             self._in_flight -= 1
 
-    async def _steps(self, request: GenerationRequest) -> AsyncGenerator[Step, None]:
+    async def _calling(self, request: GenerationRequest) -> Calling | None:
+        if request.tools is None:
+            return None
+        assert self._tools is not None, "not started"
+        return await asyncio.to_thread(self._tools.calling, request)
+
+    async def _steps(self, request: GenerationRequest, calling: Calling | None) -> AsyncGenerator[Step, None]:
         prompt = await self._prompt(request, repeat=True)
         if prompt.repeated:
             goes_on = False
@@ -144,14 +189,17 @@ class VllmEngine:
             if goes_on:
                 return
             prompt = await self._prompt(request, repeat=False)
-        async with aclosing(self._generated(request, prompt, request.max_tokens)) as steps:
+        async with aclosing(self._generated(request, prompt, request.max_tokens, calling)) as steps:
             async for step in steps:
                 yield step
 
     async def _prompt(self, request: GenerationRequest, *, repeat: bool) -> Prompt:
         """Raises: ContextOverflow."""
         assert self._prompts is not None, "not started"
-        prompt = await asyncio.to_thread(self._prompts.of, request, repeat=repeat)
+        if self._prompts.takes_long(request):
+            prompt = await asyncio.to_thread(self._prompts.of, request, repeat=repeat)
+        else:
+            prompt = self._prompts.of(request, repeat=repeat)
         if len(prompt.ids) >= self.context_tokens:
             raise ContextOverflow(
                 f"The prompt has {len(prompt.ids)} tokens, the context of {self.name} {self.context_tokens}."
@@ -159,7 +207,7 @@ class VllmEngine:
         return prompt
 
     async def _generated(
-        self, request: GenerationRequest, prompt: Prompt, max_tokens: int
+        self, request: GenerationRequest, prompt: Prompt, max_tokens: int, calling: Calling | None = None
     ) -> AsyncGenerator[Step, None]:
         from vllm.inputs import tokens_input
 
@@ -168,7 +216,7 @@ class VllmEngine:
         seen = 0
         outputs = self._llm.generate(
             tokens_input(prompt.ids),
-            sampling_params(request, fitting),
+            sampling_params(request, fitting, calling),
             f"{request.request_id}-{number}",
             lora_request=self._adapter(request.adapter),
         )

@@ -9,6 +9,7 @@ from contracts.errors import Misconfigured
 from workers.engines.port import GenerationRequest
 from workers.engines.vllm.phases import EXTENSION
 from workers.engines.vllm.settings import VllmSettings
+from workers.engines.vllm.tools import Calling
 
 GIB = 1024**3
 
@@ -79,13 +80,20 @@ def _arguments(model: VllmModel, settings: VllmSettings) -> dict[str, object]:
     if model.adapters:
         given |= {
             "enable_lora": True,
-            "max_loras": len(model.adapters),
+            "max_loras": len(model.adapters) + _empty_slots(),
             "max_lora_rank": settings.adapter_rank,
         }
     return {name: value for name, value in given.items() if value is not None}
 
 
-def sampling_params(request: GenerationRequest, max_tokens: int) -> Any:
+def _empty_slots() -> int:
+    """In a batch with adapters vLLM's CPU kernels give those without one the last slot: it stays empty."""
+    from vllm.platforms import current_platform
+
+    return 1 if current_platform.is_cpu() else 0
+
+
+def sampling_params(request: GenerationRequest, max_tokens: int, calling: Calling | None = None) -> Any:
     """`SamplingParams` of vLLM, whose outputs hold what came since the one before."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams
 
@@ -93,7 +101,8 @@ def sampling_params(request: GenerationRequest, max_tokens: int) -> Any:
         temperature=request.temperature,
         max_tokens=max_tokens,
         stop=list(request.stop),
-        structured_outputs=_constraint(request),
+        structured_outputs=_constraint(request) if calling is None else calling.constraint,
+        skip_special_tokens=calling is None or not calling.special_tokens,
         output_kind=RequestOutputKind.DELTA,
         skip_clone=True,
     )

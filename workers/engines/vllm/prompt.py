@@ -14,10 +14,13 @@ from typing import Any
 from contracts.errors import Misconfigured
 from workers.engines.inert import inert
 from workers.engines.port import GenerationRequest
+from workers.engines.schemas import parsed
 
 _LAST_WORD = re.compile(r"(?<=\S)\s+\S*\s*\Z")
 _LONGEST_REPEAT_CHARS = 48
 _SHORT_REPEAT_CHARS = 4
+_QUICK_CHARS = 4_000
+"""They take 2 ms; on busy CPUs a thread's turn alone costs more."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Prompt:
 
 
 class Prompts:
-    """Thread-safe, since one runs it beside the event loop."""
+    """Thread-safe, since long prompts are made beside the event loop."""
 
     def __init__(self, tokenizer: Any, chat_template: Path | None = None) -> None:
         self._tokenizer = tokenizer
@@ -40,6 +43,10 @@ class Prompts:
                 "The model has no chat template.",
                 remedy="Set AF_ENGINE_CHAT_TEMPLATE to a Jinja file.",
             )
+
+    def takes_long(self, request: GenerationRequest) -> bool:
+        texts = [request.prefix, request.tools or "", *(message.content for message in request.messages)]
+        return sum(map(len, texts)) > _QUICK_CHARS
 
     def of(self, request: GenerationRequest, *, repeat: bool = True) -> Prompt:
         """With `repeat` the last word of the prefix is left to the model."""
@@ -52,10 +59,28 @@ class Prompts:
 
     def template_ids(self, request: GenerationRequest) -> list[int]:
         messages = [{"role": message.role, "content": inert(message.content)} for message in request.messages]
-        text = self._tokenizer.apply_chat_template(
-            messages, chat_template=self._template, add_generation_prompt=True, tokenize=False
+        return self._ids(self._text(messages, None if request.tools is None else parsed(request.tools)))
+
+    def knows_tools(self) -> bool:
+        """Whether the template writes tools into the prompt; where not, the model would never see them."""
+        from jinja2 import TemplateError  # vLLM brings it
+
+        probe = {
+            "name": "probe_of_tools",
+            "description": "",
+            "parameters": {"type": "object", "properties": {}},
+        }
+        try:
+            text = self._text([{"role": "user", "content": "?"}], [{"type": "function", "function": probe}])
+        except TemplateError:
+            return False
+        return str(probe["name"]) in text
+
+    def _text(self, messages: list[dict[str, str]], tools: Any = None) -> str:
+        text: str = self._tokenizer.apply_chat_template(
+            messages, tools=tools, chat_template=self._template, add_generation_prompt=True, tokenize=False
         )
-        return self._ids(text)
+        return text
 
     def _ids(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False) if text else []

@@ -64,6 +64,11 @@ class VllmSettings(BaseSettings):
     adapter_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = Field(
         default=16, description="highest rank of the LoRA adapters"
     )
+    tool_parser: str = Field(
+        default="",
+        description="vLLM's parser for the tool calls of the model's family, as hermes or llama3_json; "
+        "empty: tools only for requests that must call one",
+    )
     trust_remote_code: bool = Field(default=False, description="run Python code that comes with the model")
 
     @model_validator(mode="after")
