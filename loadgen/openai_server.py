@@ -239,7 +239,10 @@ def _answer(body: _Message, options: ServerOptions) -> tuple[list[str], int, boo
     prefix = messages.pop()["content"] if messages[-1]["role"] == "assistant" else ""
     words = str(messages[-1]["content"]).split() or ["nothing"]
     whole = "".join(_token(words, number) for number in range(options.answer_tokens))
-    rest = re.findall(r"\s*\S+", _behind(whole, prefix))
+    behind = _behind(whole, prefix)
+    for stop in body.get("stop") or ():
+        behind = behind.partition(stop)[0]
+    rest = re.findall(r"\s*\S+", behind)
     length = min(len(rest), body.get("max_tokens") or len(rest))
     prompt_tokens = sum(len(str(message["content"]).split()) for message in messages)
     return rest[:length], prompt_tokens, length < len(rest)

@@ -76,7 +76,8 @@ class SimulatedEngine:
             )
         calls = _calls(request)
         # One more than is asked for tells whether the answer was cut.
-        following = [] if calls else list(islice(self._tokens(request), request.max_tokens + 1))
+        tokens = () if calls else _before(self._tokens(request), request.stop)
+        following = list(islice(tokens, request.max_tokens + 1))
         rest = following[: request.max_tokens]
         self._in_flight += 1
         try:
@@ -131,6 +132,21 @@ async def _noted(
                 yield piece
     finally:
         journal.end(number, request.request_id, tokens=made, aborted=made < total)
+
+
+def _before(tokens: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
+    """The tokens up to the first stop, which may begin and end within one."""
+    if not stops:
+        yield from tokens
+        return
+    made = list(tokens)
+    text = "".join(made)
+    left = min(len(text.partition(stop)[0]) for stop in stops)
+    for token in made:
+        if left <= 0:
+            return
+        yield token[:left]
+        left -= len(token)
 
 
 def _calls(request: GenerationRequest) -> tuple[ToolCall, ...]:
