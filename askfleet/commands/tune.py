@@ -126,7 +126,9 @@ def tune(
 
 def _default_vary(fixed: list[str]) -> list[str]:
     """What --set names is not varied."""
-    names = {text.partition("=")[0].strip().lower().replace("-", "_") for text in fixed}
+    from askfleet.tuning.sweep import plain_name
+
+    names = {plain_name(text.partition("=")[0]) for text in fixed}
     return [text for text in DEFAULT_VARY if text.partition("=")[0] not in names] or ["clients=4"]
 
 

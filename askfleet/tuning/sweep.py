@@ -172,10 +172,13 @@ def _assignment(text: str) -> tuple[str, str]:
     return _known(name), value.strip()
 
 
+def plain_name(written: str) -> str:
+    """Of what a person may write: `slots`, `prompt-tokens`, `AF_ENGINE_SLOTS`."""
+    return written.strip().lower().replace("-", "_").removeprefix("af_engine_").removeprefix("af_")
+
+
 def _known(written: str) -> str:
-    """As a person may write it: `slots`, `prompt-tokens`, `AF_ENGINE_SLOTS`."""
-    name = written.strip().lower().replace("-", "_")
-    name = name.removeprefix("af_engine_").removeprefix("af_")
+    name = plain_name(written)
     names = [known for known, _ in descriptions()]
     if name in names:
         return name

@@ -117,6 +117,13 @@ def test_what_is_wrong_with_what_was_named_is_told_before_a_stack_is_looked_for(
     assert not (tmp_path / "file").is_dir()
 
 
+def test_what_is_set_as_in_the_environment_is_not_varied_by_default(run: Run):
+    done = run("tune", "--dry-run", "--set", "AF_PROMPT_TOKENS=300")
+    assert done.status == 0, done.error
+    assert "2 points" in done.out
+    assert "the same everywhere: prompt_tokens=300" in done.out
+
+
 def test_a_server_that_is_not_there_is_told_once_and_then_as_an_error(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ):
