@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from askfleet.local_scaling import Bounds, ScalingOptions
 from askfleet.scaling import read_scaled_object
 from askfleet.simulation.assumptions import assumed
 from askfleet.simulation.comparison import (
@@ -192,6 +193,8 @@ def test_the_exported_scaled_object_differs_in_the_numbers_that_were_found_only(
     path = tmp_path / "new" / "generation-default.yaml"
     write_export(path, SHIPPED, policy.scaled_object, slots=64)
     assert read_scaled_object(path) == policy.scaled_object
+    local = ScalingOptions(bounds={"generation": Bounds(0, 4)}, folder=path.parent).scaled_objects()
+    assert local["generation"].target_value == 72.0, "as `askfleet up --scaled-objects` takes it"
     before, after = SHIPPED.read_text().splitlines(), path.read_text().splitlines()
     changed = {line.strip() for line in after} - {line.strip() for line in before}
     assert changed == {

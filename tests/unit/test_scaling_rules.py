@@ -159,6 +159,10 @@ def test_keda_wakes_to_the_minimum() -> None:
     assert path(replace(SPIKE, min_replicas=3), [1], replicas=0) == [3]
 
 
+def test_keda_restores_the_minimum_although_nothing_waits() -> None:
+    assert path(replace(SPIKE, min_replicas=3), [0], replicas=0) == [3]
+
+
 def test_the_hpa_takes_over_after_keda_has_left_zero() -> None:
     assert path(SPIKE, [40, 40, 40], replicas=0) == [1, 5, 10]
 
@@ -261,6 +265,10 @@ def test_a_decision_says_why_and_since_when() -> None:
 )
 def test_a_formula_adds_weighs_and_compares_triggers(text: str, value: float) -> None:
     assert Formula(text).value({"fresh": 3, "bulk": 4}) == value
+
+
+def test_what_the_formula_makes_is_kept_in_thousandths() -> None:
+    assert replace(SPIKE, formula=Formula("fresh / 3")).metric({"fresh": 2}) == 0.666
 
 
 @pytest.mark.parametrize(
