@@ -1,10 +1,12 @@
 """What a change of the topology does, in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from askfleet.fleet.rendering import render
-from askfleet.fleet.topology import ROLES, SCALED, Cluster, Limits, Topology
+from askfleet.fleet.topology import ROLES, SCALED, Cluster, Limits, Placement, Topology
 
 
 def said(old: Topology, new: Topology) -> tuple[str, ...]:
@@ -44,10 +46,7 @@ def _changed(name: str, old: Cluster, new: Cluster) -> Iterator[str]:
         "gpus": "what its roles may grow to is checked against it",
         "keys": "its NATS servers let in other keys once they are restarted",
     }
-    for field, word in words.items():
-        before, after = getattr(old, field), getattr(new, field)
-        if before != after:
-            yield f"cluster {name}: {field} {before} -> {after}: {word}"
+    yield from _fields(f"cluster {name}", old, new, words)
 
 
 def _fleet(old: Topology, new: Topology) -> Iterator[str]:
@@ -55,14 +54,36 @@ def _fleet(old: Topology, new: Topology) -> Iterator[str]:
         "name": "labels of clusters, names of policies and applications change",
         "repository": "Argo CD reads from another place",
         "revision": "Argo CD brings every cluster to it",
+        "folder": "Argo CD reads from another folder; what is rendered has to lie there",
+        "manifests": "every cluster is built on another folder",
+        "keys": "NATS servers let in other keys once they are restarted",
         "namespace": "everything moves to another namespace: queues are not moved with it",
         "leaf_port": "every link between clusters is opened anew",
         "guest_share": "every worker that helps is restarted",
     }
+    yield from _fields("fleet", old, new, words)
+    for kind, before in old.gpus.items():
+        after = new.gpus.get(kind, before)
+        if before != after:
+            yield f"fleet: {kind} {before.product} -> {after.product}: its pods go to other nodes"
+    for role in ROLES:
+        yield from _placement(role, old.placed(role), new.placed(role))
+
+
+def _fields(whose: str, old: BaseModel, new: BaseModel, words: Mapping[str, str]) -> Iterator[str]:
     for field, word in words.items():
         before, after = getattr(old, field), getattr(new, field)
         if before != after:
-            yield f"fleet: {field} {before} -> {after}: {word}"
+            yield f"{whose}: {field} {before} -> {after}: {word}"
+
+
+def _placement(role: str, old: Placement, new: Placement) -> Iterator[str]:
+    """Where a role runs is said cluster by cluster; here, what only controllers of fleets look at."""
+    if (old.mode, new.mode) == ("first", "first") and old.clusters != new.clusters:
+        yield f"{role}: the first that has room of {', '.join(old.clusters)} -> {', '.join(new.clusters)}"
+    elif old.mode != new.mode:
+        each = {"each": "in each of its clusters", "first": "in the first of its clusters that has room"}
+        yield f"{role}: {each[old.mode]} -> {each[new.mode]}"
 
 
 def _roles(old: Topology, new: Topology) -> Iterator[str]:
@@ -81,7 +102,7 @@ def _roles(old: Topology, new: Topology) -> Iterator[str]:
 
 def _limits(name: str, role: str, old: Limits, new: Limits) -> Iterator[str]:
     if role in SCALED and (old.least, old.most) != (new.least, new.most):
-        yield f"{role} in {name}:{_range(old)} ->{_range(new)}"
+        yield f"{role} in {name}{_range(old)} -> {_range(new).removeprefix(', ')}"
     if (old.gpu, old.gpus_each) != (new.gpu, new.gpus_each):
         yield (
             f"{role} in {name}: {old.gpus_each} x {old.gpu or 'any GPU'} -> {new.gpus_each} x "
@@ -90,9 +111,11 @@ def _limits(name: str, role: str, old: Limits, new: Limits) -> Iterator[str]:
 
 
 def _range(limits: Limits) -> str:
+    if limits.least is None and limits.most is None:
+        return ", replicas as in the manifests"
     least = "as in the manifests" if limits.least is None else limits.least
     most = "as in the manifests" if limits.most is None else limits.most
-    return f" {least} to {most} replicas"
+    return f", {least} to {most} replicas"
 
 
 def _spill(old: Topology, new: Topology) -> Iterator[str]:

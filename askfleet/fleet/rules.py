@@ -1,8 +1,19 @@
 """What must hold between the parts of a topology."""
 
+from collections import Counter
 from collections.abc import Iterator
 
-from askfleet.fleet.topology import DATA_STAGES, ON_GPU, ROLES, SCALED, STAGES, Spill, Topology, TopologyError
+from askfleet.fleet.topology import (
+    DATA_STAGES,
+    ON_GPU,
+    ROLES,
+    SCALED,
+    STAGES,
+    Limits,
+    Spill,
+    Topology,
+    TopologyError,
+)
 
 
 def check(topology: Topology) -> None:
@@ -42,33 +53,38 @@ def _gpus(topology: Topology) -> Iterator[TopologyError]:
 
 
 def _limits(topology: Topology) -> Iterator[TopologyError]:
-    for name, cluster in topology.clusters.items():
-        used: dict[str, int] = {}
+    for name in topology.clusters:
         for role in ROLES:
-            limits, path = topology.limits(name, role), f"clusters.{name}.roles.{role}"
-            if role not in SCALED and (limits.least is not None or limits.most is not None):
-                remedy = f"Those with a queue are {', '.join(SCALED)}; leave out the limits of {role}."
-                yield TopologyError(path, role, "is not scaled by a queue.", remedy=remedy)
-            if limits.least is not None and limits.most is not None and limits.least > limits.most:
-                remedy = f"Set `most` to {limits.least} or more, or `least` to {limits.most} or less."
-                yield TopologyError(
-                    f"{path}.least", limits.least, f"exceeds `most` {limits.most}.", remedy=remedy
-                )
-            if limits.gpu is not None and role not in ON_GPU:
-                yield TopologyError(
-                    f"{path}.gpu", limits.gpu, f"is not for {role}.", remedy="Leave `gpu` out."
-                )
-            if limits.gpu is not None and limits.most is not None and topology.runs(name, role):
-                used[limits.gpu] = used.get(limits.gpu, 0) + limits.most * limits.gpus_each
-        for kind, wanted in used.items():
-            there = cluster.gpus.get(kind, 0)
-            if wanted > there:
-                yield TopologyError(
-                    f"clusters.{name}.gpus.{kind}",
-                    there,
-                    f"GPUs are fewer than the {wanted} that its roles may grow to.",
-                    remedy=f"Lower `most` in {name}, or give it {wanted} of {kind}.",
-                )
+            yield from _limits_of(role, topology.limits(name, role), f"clusters.{name}.roles.{role}")
+        yield from _enough_gpus(topology, name)
+
+
+def _limits_of(role: str, limits: Limits, path: str) -> Iterator[TopologyError]:
+    if role not in SCALED and (limits.least is not None or limits.most is not None):
+        remedy = f"Those with a queue are {', '.join(SCALED)}; leave out the limits of {role}."
+        yield TopologyError(path, role, "is not scaled by a queue.", remedy=remedy)
+    if limits.least is not None and limits.most is not None and limits.least > limits.most:
+        remedy = f"Set `most` to {limits.least} or more, or `least` to {limits.most} or less."
+        yield TopologyError(f"{path}.least", limits.least, f"exceeds `most` {limits.most}.", remedy=remedy)
+    if limits.gpu is not None and role not in ON_GPU:
+        yield TopologyError(f"{path}.gpu", limits.gpu, f"is not for {role}.", remedy="Leave `gpu` out.")
+
+
+def _enough_gpus(topology: Topology, name: str) -> Iterator[TopologyError]:
+    wanted: Counter[str] = Counter()
+    for role in ON_GPU:
+        limits = topology.limits(name, role)
+        if limits.gpu is not None and limits.most is not None and topology.runs(name, role):
+            wanted[limits.gpu] += limits.most * limits.gpus_each
+    for kind, number in wanted.items():
+        there = topology.clusters[name].gpus.get(kind, 0)
+        if number > there:
+            yield TopologyError(
+                f"clusters.{name}.gpus.{kind}",
+                there,
+                f"GPUs are fewer than the {number} that its roles may grow to.",
+                remedy=f"Lower `most` in {name}, or give it {number} of {kind}.",
+            )
 
 
 def _placements(topology: Topology) -> Iterator[TopologyError]:

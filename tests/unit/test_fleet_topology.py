@@ -105,6 +105,7 @@ def test_a_cluster_where_questions_would_not_end_is_refused() -> None:
         topology(placement=only_north, spill=[])
 
 
+FIRST = {"roles": ["ops"], "clusters": ["north", "south"], "mode": "first"}
 SMALL = """
 name: harbour
 repository: https://git.example.org/askfleet.git
@@ -181,10 +182,47 @@ def test_a_change_of_limits_is_said_in_numbers() -> None:
     old = topology(roles={"router": {"least": 1, "most": 4}})
     new = topology(roles={"router": {"least": 1, "most": 8}})
     assert said(old, new) == (
-        "router in north: 1 to 4 replicas -> 1 to 8 replicas",
-        "router in south: 1 to 4 replicas -> 1 to 8 replicas",
+        "router in north, 1 to 4 replicas -> 1 to 8 replicas",
+        "router in south, 1 to 4 replicas -> 1 to 8 replicas",
     )
     assert said(old, old) == ("nothing changes",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"gpus": {"l40s": {"product": "NEW"}}}, "fleet: l40s OLD -> NEW"),
+        ({"folder": "elsewhere"}, "fleet: folder deploy/fleet/rendered -> elsewhere"),
+        ({"placement": [FIRST | {"clusters": ["south", "north"]}]}, "ops: the first"),
+        (
+            {"placement": [FIRST | {"clusters": ["south"]}]},
+            "ops starts in south, replicas as in the manifests",
+        ),
+        ({"placement": [FIRST | {"mode": "each"}]}, "ops: in the first"),
+    ],
+)
+def test_a_change_of_files_is_never_said_to_be_none(changes: dict[str, object], line: str) -> None:
+    before = {
+        "gpus": {"l40s": {"product": "OLD"}},
+        "roles": {"generation-default": {"gpu": "l40s"}},
+        "placement": [FIRST],
+    }
+    old, new = topology(**before), topology(**(before | changes))
+    assert any(found.startswith(line) for found in said(old, new)), said(old, new)
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(valid_topologies(), valid_topologies())
+def test_whatever_changes_files_is_said_in_words(old: Topology, new: Topology) -> None:
+    if files_changed(old, new, folder=FOLDER):
+        assert said(old, new) != ("nothing changes",)
+
+
+def test_clusters_that_change_are_said_in_the_order_of_the_file() -> None:
+    names = ["west", "north", "east", "south", "centre", "coast"]
+    old = topology(clusters={name: cluster(name) for name in names}, spill=[])
+    new = topology(clusters={name: cluster(name, data="b") for name in names}, spill=[])
+    assert [line.split()[1] for line in said(old, new)] == [f"{name}:" for name in names]
 
 
 def test_a_cluster_that_leaves_is_said_and_its_files_go(tmp_path: Path) -> None:
