@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pkgutil import resolve_name
+from typing import Annotated
 
 import typer
 
@@ -64,7 +66,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2 if isinstance(error, Misconfigured) else 1)
 
 
-def _front_door() -> None:
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"askfleet {version('askfleet')}")
+        raise typer.Exit
+
+
+def _front_door(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_tell_version, is_eager=True),
+    ] = False,
+) -> None:
     """Without a callback, Typer would make a lone command the whole program."""
 
 

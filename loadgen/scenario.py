@@ -13,6 +13,7 @@ from contracts.query import Name, NonBlank
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, le=100_000, description="queries a second")]
+SteadyRate = Annotated[float, Field(gt=0, le=100_000, description="queries a second")]
 Span = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
 """From the first to the second number of seconds, each time alike."""
 
@@ -25,14 +26,14 @@ class Constant(_Part):
     """One query every 1/rate seconds."""
 
     kind: Literal["constant"] = "constant"
-    rate: Rate = 5.0
+    rate: SteadyRate = 5.0
 
 
 class Poisson(_Part):
     """Independent clients: the times between queries are exponential."""
 
     kind: Literal["poisson"] = "poisson"
-    rate: Rate = 5.0
+    rate: SteadyRate = 5.0
 
 
 class Ramp(_Part):

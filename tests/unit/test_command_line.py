@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,10 @@ def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
 def test_help_lists_every_command(run: Run):
     shown = run("--help").out
     assert all(f" {name} " in shown for name in COMMANDS)
+
+
+def test_the_version_is_that_of_the_installed_package(run: Run):
+    assert run("--version").out == f"askfleet {version('askfleet')}\n"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

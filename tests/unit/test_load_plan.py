@@ -75,6 +75,7 @@ def test_questions_and_doors_are_named_with_their_weights():
     ("flags", "shown"),
     [
         (Flags(arrivals={"rate": -1.0}), "rate"),
+        (Flags(arrivals={"rate": 0.0}), "rate"),
         (Flags(arrivals={"kind": "waves"}), "waves"),
         (Flags(arrivals={"to": 5.0}), "to"),
         (Flags(scenario={"seconds": 0.0}), "seconds"),
