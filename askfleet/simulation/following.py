@@ -187,7 +187,8 @@ class _Cluster:
         if not replica.draining:
             self._offer(replica)
             self.pull()
-        elif not replica.in_work:
+        elif not replica.in_work and replica in self._replicas:
+            # Of answers that end at one moment the first finds the replica empty.
             self._gone(replica)
         if home._held_back:
             home.pull()

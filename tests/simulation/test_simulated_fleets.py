@@ -14,6 +14,7 @@ from askfleet.simulation.counting import count, counted, counted_times, waits_of
 from askfleet.simulation.demand import Demand, Lengths, constant, demand, with_spike
 from askfleet.simulation.fleet_sites import of_topology, ring, sites
 from askfleet.simulation.following import follow
+from askfleet.simulation.nodes import Provisioning
 from askfleet.simulation.outcome import Outcome
 from askfleet.simulation.policy import by_queue, static
 from askfleet.simulation.service import Service
@@ -60,6 +61,15 @@ def test_counting_agrees_with_following_on_a_spike_that_spills() -> None:
         assert mean(value(outcome) for outcome in numbered) == pytest.approx(measured, rel=within)
 
 
+def test_counting_waits_for_the_same_cold_start_and_keeps_the_node_as_long() -> None:
+    """KEDA polls at 65 s; node, model, an answer of some seconds, the cooldown of 600 s, 300 s kept."""
+    nodes = Provisioning(node_s=180.0, model_s=120.0, keep_node_s=300.0)
+    asked = counted_times(np.array([61.0]), 7_200.0)
+    outcome = count([Site("a", by_queue(SHIPPED), Service(), nodes)], [asked], LENGTHS, seed=1)[0]
+    assert outcome.waits.mean == pytest.approx(4.0 + 300.0, abs=2.0)
+    assert outcome.gpu_hours * 3_600 == pytest.approx(300 + 600 + 300, abs=30)
+
+
 def test_work_stays_at_home_as_long_as_there_are_slots() -> None:
     places = [Site("a", static(2), helpers=(1,)), Site("b", static(2), helpers=(0,))]
     asked = [demand(constant(3.0, 10), LENGTHS, seed=seed) for seed in (1, 2)]
@@ -97,6 +107,19 @@ def test_no_more_questions_are_in_work_than_the_queue_hands_out_at_once_neighbou
     # 10 at once and an answer of 4.8 s at least: 2 a second.
     for held_one, free_one in zip(held, free, strict=True):
         assert held_one[0].waits.mean > 1.5 * free_one[0].waits.mean
+
+
+def test_an_answer_that_ends_at_a_leaving_neighbour_makes_room_for_the_next_at_home() -> None:
+    service = Service(slots=8, kv_tokens=0, first_token_s=0.0, prompt_token_s=0.0, alone_s=1.0, full_s=1.0)
+    nodes = Provisioning(node_s=0.0, model_s=50.0)
+    places = [
+        Site("a", by_queue(SHIPPED), service, nodes, helpers=(1,), ack_pending=4),
+        Site("b", by_queue(SHIPPED, start=1), service, nodes),
+    ]
+    nothing = Demand(np.empty(0), np.empty(0), np.empty(0), seconds=600.0)
+    outcome = follow(places, [Demand(np.zeros(8), np.zeros(8), np.full(8, 100.0), seconds=600.0), nothing])[0]
+    assert outcome.spilled == 4
+    assert outcome.waits.seconds.tolist() == pytest.approx([0.0] * 4 + [100.0] * 4)
 
 
 def test_questions_begin_in_the_order_in_which_they_came() -> None:
