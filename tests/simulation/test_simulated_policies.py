@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from askfleet.scaling import read_scaled_object
+from askfleet.scaling import Behavior, read_scaled_object
+from askfleet.scaling.scaled_object import DEFAULT_DOWN, DEFAULT_UP
 from askfleet.simulation.demand import Demand, Lengths, constant, day, demand, with_spike
 from askfleet.simulation.following import follow
 from askfleet.simulation.nodes import Provisioning
@@ -79,6 +80,30 @@ def test_gpu_hours_count_nodes_from_their_order_until_they_are_given_back() -> N
     # the cooldown of 600 s strictly passed at a poll, then 300 s kept.
     assert once.gpu_hours * 3_600 / 2 == pytest.approx(300 + 10 + 600 + 300, abs=11)
     assert once.cold_starts == 1
+
+
+ONE_AT_ONCE = Service(slots=1, kv_tokens=0, first_token_s=0.0, prompt_token_s=0.0, alone_s=1.0, full_s=1.0)
+HASTY = replace(
+    SHIPPED,
+    target_value=1.0,
+    min_replicas=1,
+    behavior=Behavior(up=DEFAULT_UP, down=replace(DEFAULT_DOWN, window_s=0)),
+)
+"""Syncs of the HPA come 7.5 s after the start, and then each 15 s."""
+
+
+def test_scale_in_takes_the_idle_replica_although_it_is_older() -> None:
+    asked = Demand(np.zeros(2), np.zeros(2), np.array([10.0, 300.0]), seconds=400.0)
+    nodes = Provisioning(node_s=0.0, model_s=0.0, keep_node_s=0.0)
+    outcome = run(by_queue(HASTY, start=2), asked, ONE_AT_ONCE, nodes)
+    assert outcome.gpu_hours * 3_600 == pytest.approx(2 * 22.5 + (400 - 22.5))
+
+
+def test_scale_in_takes_what_is_not_ready_before_what_serves() -> None:
+    asked = asked_at(0.0, 0.0, 60.0, tokens=10.0)
+    outcome = run(by_queue(HASTY), asked, ONE_AT_ONCE)
+    assert outcome.cold_starts == 1
+    assert outcome.waits.seconds.tolist() == pytest.approx([0.0, 10.0, 0.0])
 
 
 def test_scale_in_loses_no_question_and_interrupts_none() -> None:
