@@ -79,7 +79,7 @@ def test_a_spike_that_begins_after_the_end_is_none():
 
 
 def test_without_a_rate_nothing_is_due():
-    assert times(Constant(rate=0), 10) == []
+    assert times(Ramp(rate=0, to=0), 10) == []
 
 
 @pytest.mark.parametrize("arrivals", [Poisson(rate=30), Ramp(rate=1, to=50), Spike(rate=5, to=80)])
