@@ -174,6 +174,14 @@ async def test_a_model_that_may_call_and_writes_text_gives_its_text(vllm: VllmEn
     assert "<tool_call>" not in last.text
 
 
+async def test_a_parser_of_another_family_of_models_is_told_at_the_start() -> None:
+    from vllm.tokenizers import get_tokenizer
+
+    tokenizer = get_tokenizer(json.loads(os.environ["TEST_ENGINE_SETTINGS"])["model_path"])
+    with pytest.raises(Misconfigured, match="'deepseek_v3' does not fit the model"):
+        Tools(tokenizer, "deepseek_v3")
+
+
 async def test_an_unknown_parser_of_tools_names_those_that_there_are(settings_with: Settings) -> None:
     with pytest.raises(Misconfigured, match=r"'nosuch'.*hermes"):
         await open_engine(settings_with(tool_parser="nosuch"))

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from contracts.errors import Misconfigured, PermanentError
 from workers.engines.port import GenerationRequest, Piece, ToolCall
-from workers.engines.schemas import parsed
+from workers.engines.schemas import call_schema, parsed, read_call
 
 SETTING = "AF_ENGINE_VLLM_TOOL_PARSER"
 
@@ -32,31 +32,35 @@ class Calling:
 
 
 class Tools:
-    """Thread-safe, as `Prompts` is. `parser` is one of vLLM's by name; empty: only what must call can."""
+    """Thread-safe, as `Prompts` is. `parser` is one of vLLM's by name; empty: only what must call can.
+
+    Raises: Misconfigured: vLLM has no such parser, or it is of another family than the model.
+    """
 
     def __init__(self, tokenizer: Any, parser: str = "") -> None:
         self._tokenizer = tokenizer
         self._parser = _parser_named(parser) if parser else None
+        if self._parser is not None:
+            _check_family(self._parser, tokenizer, parser)
 
     def calling(self, request: GenerationRequest) -> Calling:
         """Raises: PermanentError: tools that are none, or a choice that nothing here can read."""
-        if self._parser is not None:
-            return self._by_parser(self._parser, _chat(request))
+        assert request.tools is not None
+        chat = _chat(request.tools, must=request.must_call)
+        if self._parser is not None and not (request.must_call and self._parser.supports_required_and_named):
+            return self._by_parser(self._parser, chat)
         if not request.must_call:
             raise PermanentError(
                 "Without a parser nothing tells the calls of this model from its text.",
                 remedy=f"Set {SETTING} to the parser of the model's family, or make the call a must.",
             )
-        return _as_json(_chat(request))
+        return _as_json(request.tools)
 
     def _by_parser(self, of_family: Any, chat: Any) -> Calling:
         from vllm.sampling_params import StructuredOutputsParams
         from vllm.tool_parsers.tool_strict_level import ToolStrictLevel
 
         parser = of_family(self._tokenizer, chat.tools)
-        must = chat.tool_choice == "required"
-        if must and parser.supports_required_and_named:
-            return _as_json(chat)
         tag = parser.get_structural_tag(chat, strict_level=ToolStrictLevel.PARAMETER)
         constraint = tag and StructuredOutputsParams(structural_tag=json.dumps(tag.model_dump()))
         asked = parser.adjust_request(chat)
@@ -97,34 +101,39 @@ def _parser_named(name: str) -> Any:
         ) from None
 
 
-def _chat(request: GenerationRequest) -> Any:
+def _check_family(parser: Any, tokenizer: Any, name: str) -> None:
+    """Now, since else each request with tools would fail."""
+    try:
+        parser(tokenizer)
+    except (RuntimeError, ValueError) as error:
+        raise Misconfigured(
+            f"The tool parser {name!r} does not fit the model: {error}",
+            remedy=f"Set {SETTING} to the parser of the model's family, or leave it empty.",
+        ) from error
+
+
+def _chat(tools: str, *, must: bool) -> Any:
     """As vLLM's parsers want it."""
     from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 
-    assert request.tools is not None
-    choice = "required" if request.must_call else "auto"
+    choice = "required" if must else "auto"
     try:
-        return ChatCompletionRequest(messages=[], tools=parsed(request.tools), tool_choice=choice)
+        return ChatCompletionRequest(messages=[], tools=parsed(tools), tool_choice=choice)
     except (ValidationError, ValueError) as error:
         raise PermanentError(f"These are no tools: {error}.") from error
 
 
-def _as_json(chat: Any) -> Calling:
+def _as_json(tools: str) -> Calling:
     """One call, since a small model may not find the end of a list."""
     from vllm.sampling_params import StructuredOutputsParams
-    from vllm.tool_parsers.utils import get_json_schema_from_tools
 
-    schema = get_json_schema_from_tools("required", chat.tools, parallel_tool_calls=False)
-    return Calling(StructuredOutputsParams(json=schema), _read_json)
+    return Calling(StructuredOutputsParams(json=call_schema(tools)), _read_json)
 
 
 def _read_json(text: str) -> tuple[str, tuple[ToolCall, ...]]:
     """Neither text nor call where the output was cut off."""
-    try:
-        made = json.loads(text)
-    except ValueError:
-        return "", ()
-    return "", tuple(_call(call["name"], json.dumps(call["parameters"])) for call in made)
+    call = read_call(text)
+    return "", () if call is None else (call,)
 
 
 def _call(name: str, arguments: str) -> ToolCall:
