@@ -92,6 +92,14 @@ HASTY = replace(
 """Syncs of the HPA come 7.5 s after the start, and then each 15 s."""
 
 
+def test_a_warm_node_is_kept_and_ordered_again_when_it_is_taken() -> None:
+    assert run(by_queue(SHIPPED, warm_nodes=1), asked_at(seconds=3_600.0)).gpu_hours == pytest.approx(1.0)
+    once = run(by_queue(SHIPPED, warm_nodes=1), asked_at(0.0, seconds=7_200.0))
+    # One node all the time; the spare of the time in which the other served: 120 s of start, an answer, the
+    # cooldown of 600 s, 300 s kept.
+    assert once.gpu_hours * 3_600 == pytest.approx(7_200 + 120 + 600 + 300, abs=25)
+
+
 def test_scale_in_takes_the_idle_replica_although_it_is_older() -> None:
     asked = Demand(np.zeros(2), np.zeros(2), np.array([10.0, 300.0]), seconds=400.0)
     nodes = Provisioning(node_s=0.0, model_s=0.0, keep_node_s=0.0)
