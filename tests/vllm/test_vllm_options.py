@@ -1,10 +1,15 @@
 """What a sweep names reaches vLLM: its own class of arguments takes it, under the name that it has there."""
 
+from pathlib import Path
+
 import pytest
 
 from askfleet.tuning.sweep import points_of
 from workers.engines import EngineSettings
 from workers.engines.vllm.options import VllmModel, engine_args
+
+FOLDER = str(Path(__file__).parent)
+"""Any that is there: offline, vLLM refuses the name of a model that it has not."""
 
 
 def swept(*assigned: str) -> EngineSettings:
@@ -12,7 +17,7 @@ def swept(*assigned: str) -> EngineSettings:
 
 
 def arguments_of(engine: EngineSettings) -> object:
-    model = VllmModel("model", context_tokens=engine.context_tokens, max_requests=engine.slot_count())
+    model = VllmModel(FOLDER, context_tokens=engine.context_tokens, max_requests=engine.slot_count())
     return engine_args(model, engine.vllm)
 
 
@@ -43,7 +48,7 @@ def test_a_setting_of_a_sweep_is_an_argument_of_vllm(assigned: str, argument: st
 
 def test_tokens_are_guessed_ahead_as_the_sweep_says() -> None:
     engine = swept("vllm_speculation=ngram", "vllm_speculative_tokens=3")
-    args = engine_args(VllmModel("model"), engine.vllm)
+    args = engine_args(VllmModel(FOLDER), engine.vllm)
     assert args.speculative_config == {
         "method": "ngram",
         "num_speculative_tokens": 3,
@@ -51,5 +56,5 @@ def test_tokens_are_guessed_ahead_as_the_sweep_says() -> None:
         "prompt_lookup_min": 2,
     }
     drafted = swept("vllm_speculation=draft_model", "vllm_speculative_model=models/small")
-    config = engine_args(VllmModel("model"), drafted.vllm).speculative_config
+    config = engine_args(VllmModel(FOLDER), drafted.vllm).speculative_config
     assert (config["method"], config["model"]) == ("draft_model", "models/small")
