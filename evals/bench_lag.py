@@ -243,10 +243,12 @@ async def _load(settings: BusSettings, case: Case) -> tuple[float, float]:
     async with connect(settings, name="bench") as bus:
         await _answered(bus, case, "warm-up")
         numbers = count()
+        over = asyncio.Event()
 
         async def client(place: float) -> None:
             await asyncio.sleep(place * _WARM_UP_S)
-            while True:
+            # Python 3.11's wait_for may swallow a cancel that comes with the result.
+            while not over.is_set():
                 await _answered(bus, case, f"q{next(numbers)}")
 
         tasks = [asyncio.create_task(client(place / case.clients)) for place in range(case.clients)]
@@ -254,6 +256,7 @@ async def _load(settings: BusSettings, case: Case) -> tuple[float, float]:
         begin = time.monotonic()
         await asyncio.wait(tasks, timeout=_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
         end = time.monotonic()
+        over.set()
         for task in tasks:
             task.cancel()
         for error in await asyncio.gather(*tasks, return_exceptions=True):
