@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from askfleet.supervisor import State, Status
+from askfleet.local.supervisor import State, Status
 
 REFRESH_PER_S = 2
 MEASURE_EVERY_S = 5.0

@@ -10,9 +10,9 @@ from askfleet.commands.ingest import ingest_folder
 from askfleet.commands.router import local_settings
 from askfleet.folder import Folder, Selection
 from askfleet.ingest import Summary
+from askfleet.local.stack import Stack
+from askfleet.local.tenants import DEMO_TENANT
 from askfleet.sample.loading import load
-from askfleet.stack import Stack
-from askfleet.tenants import DEMO_TENANT
 from contracts.errors import Misconfigured
 
 TRAINING_SCALE = 0.2

@@ -16,11 +16,11 @@ from rich.rule import Rule
 from askfleet import content
 from askfleet.answer_view import AnswerView
 from askfleet.interruption import INTERRUPTED, until_signalled
+from askfleet.local.stack import Stack, StackOptions
+from askfleet.local.state import DEFAULT_STATE_DIR, StateFolder
+from askfleet.local.tenants import DEMO_TENANT
 from askfleet.logs import configure_logs, open_log
 from askfleet.sse import AnswerStream, open_client
-from askfleet.stack import Stack, StackOptions
-from askfleet.state import DEFAULT_STATE_DIR, StateFolder
-from askfleet.tenants import DEMO_TENANT
 from contracts import Done, Route
 from contracts.errors import AskfleetError, Misconfigured
 

@@ -15,8 +15,8 @@ from rich.table import Table
 
 from askfleet.commands.options import bus_settings
 from askfleet.load_report import announce
+from askfleet.local.state import StateFolder
 from askfleet.outputs import output_file
-from askfleet.state import StateFolder
 from bus.connection import Bus, connect
 from bus.settings import BusSettings
 from loadgen.bridges import Address

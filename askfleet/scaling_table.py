@@ -4,8 +4,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from askfleet.local.state import StateFolder
 from askfleet.moments import ago
-from askfleet.state import StateFolder
 from bus.scaling import ScalingReport, ScalingState
 from contracts.errors import Misconfigured
 

@@ -23,11 +23,11 @@ from pathlib import Path
 import uvloop
 import yaml
 
-from askfleet.child import tail
+from askfleet.local.child import tail
+from askfleet.local.state import StateFolder
 from askfleet.logs import configure_logs
 from askfleet.scaling.record import Question, Timeline, Verdict, read_timeline, write_timeline
 from askfleet.spike_picture import draw
-from askfleet.state import StateFolder
 from bus.connection import connect
 from bus.scaling import ScalingReport
 from bus.stored import read_all

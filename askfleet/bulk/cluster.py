@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
+from askfleet.bulk.keeper import kept_folder
 from askfleet.bulk.settings import RaySettings
-from askfleet.keeper import kept_folder
 from contracts.errors import DependencyUnavailable, Misconfigured
 
 _QUIET = {

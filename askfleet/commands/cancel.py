@@ -10,10 +10,10 @@ from rich.console import Console
 
 from askfleet.commands import options
 from askfleet.confirmation import confirm
+from askfleet.local.state import StateFolder
 from askfleet.progress import counted
 from askfleet.sse import cancel as cancel_answer
 from askfleet.sse import open_client
-from askfleet.state import StateFolder
 from bus.connection import Bus, connect
 from bus.operations import Fate, Scope, Target, cancel_target, find_targets, in_parallel
 from bus.settings import BusSettings

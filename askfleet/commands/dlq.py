@@ -12,10 +12,10 @@ from rich.table import Table
 
 from askfleet.commands import options
 from askfleet.confirmation import confirm
+from askfleet.local.state import StateFolder
 from askfleet.moments import ago, epoch_ms
 from askfleet.progress import counted
 from askfleet.screen import screen
-from askfleet.state import StateFolder
 from bus.connection import Bus, connect
 from bus.dead_letter import DeadLetter, LetterFilter, forget_letter, read_letter, read_letters
 from bus.operations import in_parallel

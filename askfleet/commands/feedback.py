@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from askfleet.commands import options
+from askfleet.local.state import StateFolder
 from askfleet.moments import ago, epoch_ms
 from askfleet.screen import screen
-from askfleet.state import StateFolder
 from bus.connection import connect
 from bus.feedback import Given, read_feedback
 from bus.settings import BusSettings

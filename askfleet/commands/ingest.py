@@ -15,7 +15,7 @@ from askfleet.commands import ingest_sources, options
 from askfleet.folder import Folder, Selection
 from askfleet.ingest import Summary, report
 from askfleet.ingest import ingest as send
-from askfleet.state import StateFolder
+from askfleet.local.state import StateFolder
 from bus.connection import connect
 from bus.documents import outcomes, publish_document
 from bus.settings import BusSettings

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from askfleet.commands import options
 from askfleet.ingest import report
-from askfleet.state import StateFolder
+from askfleet.local.state import StateFolder
 from contracts.errors import Misconfigured
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from askfleet.commands import load_report, load_trials, options
-from askfleet.state import StateFolder
+from askfleet.local.state import StateFolder
 
 load = typer.Typer(
     help="Load a deployment, and judge whether its promises hold.\n\n    askfleet load run --rate 20",

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from askfleet.state import DEFAULT_STATE_DIR, StateFolder
-from askfleet.tenants import DEMO_TENANT
+from askfleet.local.state import DEFAULT_STATE_DIR, StateFolder
+from askfleet.local.tenants import DEMO_TENANT
 from bus.settings import BusSettings
 from contracts.errors import Misconfigured
 

@@ -10,9 +10,9 @@ import typer
 from pydantic import SecretStr
 
 from askfleet.commands import options
+from askfleet.local.state import StackRecord, StateFolder
 from askfleet.moments import epoch_ms
 from askfleet.outputs import output_file
-from askfleet.state import StackRecord, StateFolder
 from bus.keys import KeyFolder
 from workers.router.settings import RouterSettings
 from workers.vectors import VectorSettings

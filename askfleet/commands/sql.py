@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from askfleet.commands import options
-from askfleet.state import StateFolder
+from askfleet.local.state import StateFolder
 from contracts.errors import UnknownTenant
 from workers.shell.tenants import Tenants
 

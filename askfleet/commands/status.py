@@ -15,11 +15,11 @@ from rich.text import Text
 from askfleet.board import MemoryGauge, process_table
 from askfleet.commands import options
 from askfleet.interruption import until_signalled
+from askfleet.local.state import ProcessRecord, StateFolder
+from askfleet.local.supervisor import State, Status
 from askfleet.overview_tables import overview_tables
 from askfleet.scaling_table import read_scaling, scaling_table
 from askfleet.screen import screen
-from askfleet.state import ProcessRecord, StateFolder
-from askfleet.supervisor import State, Status
 from bus.connection import Bus, connect
 from bus.overview import Overview, read_overview
 from contracts.errors import DependencyUnavailable, Misconfigured

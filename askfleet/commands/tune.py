@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from askfleet.interruption import INTERRUPTED, ended_in_order
+from askfleet.local.state import DEFAULT_STATE_DIR
 from askfleet.outputs import output_folder
 from askfleet.screen import screen
-from askfleet.state import DEFAULT_STATE_DIR
 from askfleet.tuning.preference import Limits, Prefer
 from contracts.errors import Misconfigured
 

@@ -18,11 +18,11 @@ from askfleet.board import live_table
 from askfleet.commands import options
 from askfleet.demo import prepare
 from askfleet.interruption import until_signalled
-from askfleet.local_scaling import SCALED_OBJECTS, Bounds, ScalingOptions
+from askfleet.local.scaling import SCALED_OBJECTS, Bounds, ScalingOptions
+from askfleet.local.stack import Stack, StackOptions
+from askfleet.local.state import StateFolder
 from askfleet.logs import configure_logs, open_log
 from askfleet.scaling import read_scaled_objects
-from askfleet.stack import Stack, StackOptions
-from askfleet.state import StateFolder
 from contracts.errors import Misconfigured
 
 Start = Callable[[Stack], Awaitable[None]]

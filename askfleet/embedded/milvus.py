@@ -4,8 +4,8 @@ import signal
 import sys
 from pathlib import Path
 
-from askfleet.child import Child, ChildSpec, accepts_connections
-from askfleet.ports import PortBook
+from askfleet.local.child import Child, ChildSpec, accepts_connections
+from askfleet.local.ports import PortBook
 
 READY_WITHIN_S = 90.0
 GRACE_S = 15.0

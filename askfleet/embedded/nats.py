@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from askfleet.child import Child, ChildSpec, serves
-from askfleet.ports import PortBook
+from askfleet.local.child import Child, ChildSpec, serves
+from askfleet.local.ports import PortBook
 from bus.keys import PublicKeys
 from bus.server import access
 from bus.topology import MAX_PAYLOAD_BYTES

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from askfleet.child import Child, ChildSpec, serves
-from askfleet.ports import PortBook
+from askfleet.local.child import Child, ChildSpec, serves
+from askfleet.local.ports import PortBook
 from contracts.errors import Misconfigured
 
 READY_WITHIN_S = 240.0

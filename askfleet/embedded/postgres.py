@@ -23,7 +23,7 @@ from urllib.parse import quote
 import asyncpg
 import psutil
 
-from askfleet.leash import leashed
+from askfleet.local.leash import leashed
 from contracts.errors import DependencyUnavailable, Misconfigured
 
 _SUPERUSER = "postgres"

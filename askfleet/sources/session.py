@@ -11,6 +11,7 @@ from rich.console import Console
 
 from askfleet.ingest import Summary
 from askfleet.ingest import ingest as send
+from askfleet.local.state import StateFolder
 from askfleet.sources.export_source import ExportSource
 from askfleet.sources.jira_export import read_jira_export
 from askfleet.sources.jira_rest import JiraSite
@@ -21,7 +22,6 @@ from askfleet.sources.sync import Deliver, Order, Progress, Report, synchronise
 from askfleet.sources.web import Patience, Site, credentials
 from askfleet.sources.zendesk_export import read_zendesk_export
 from askfleet.sources.zendesk_rest import ZendeskSite
-from askfleet.state import StateFolder
 from bus import subjects
 from bus.connection import connect
 from bus.documents import outcomes, publish_document

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 import askfleet
-from askfleet.leash import leashed
+from askfleet.local.leash import leashed
 from askfleet.tuning.measurement import Answer, Job, Outcome
 from askfleet.tuning.questions import Question, digest, write_questions
 from askfleet.tuning.results import Figures, figures_of

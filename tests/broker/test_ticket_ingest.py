@@ -4,9 +4,9 @@ from pathlib import Path
 from nats.aio.msg import Msg
 from rich.console import Console
 
+from askfleet.local.state import StateFolder
 from askfleet.sources.session import Task, ZendeskChoice, run
 from askfleet.sources.sync import Order, Report
-from askfleet.state import StateFolder
 from bus import subjects
 from bus.connection import Bus
 from bus.documents import report_outcome

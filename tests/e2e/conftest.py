@@ -17,16 +17,16 @@ from fleet import DEMO, DOCS, HOSTILE, SIMULATED, Fleet
 from rich.console import Console
 
 from askfleet import content
-from askfleet.child import Child
 from askfleet.commands.ingest import ingest_folder
 from askfleet.embedded.phoenix import environment
 from askfleet.folder import Folder, Selection
-from askfleet.ports import PortBook
+from askfleet.local.child import Child
+from askfleet.local.ports import PortBook
+from askfleet.local.stack import Stack, StackOptions
+from askfleet.local.state import KeyRing, StateFolder, write_private
+from askfleet.local.supervisor import Backoff, Supervisor
+from askfleet.local.worker import worker_process
 from askfleet.sample.loading import load
-from askfleet.stack import Stack, StackOptions
-from askfleet.state import KeyRing, StateFolder, write_private
-from askfleet.supervisor import Backoff, Supervisor
-from askfleet.worker import worker_process
 from bus.connection import connect
 from bus.provision import consumer_config
 from bus.settings import BusSettings

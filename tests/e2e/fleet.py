@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import asyncpg
 import httpx
 
+from askfleet.local.stack import Stack
+from askfleet.local.supervisor import State, Status, Supervisor
 from askfleet.sse import AnswerStream
-from askfleet.stack import Stack
-from askfleet.supervisor import State, Status, Supervisor
 from bus.answer_log import read_log
 from bus.connection import Bus
 from bus.testing import eventually

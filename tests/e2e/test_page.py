@@ -8,7 +8,7 @@ from components import missing
 from fleet import DEMO, Fleet
 from playwright.async_api import async_playwright, expect
 
-from askfleet.stack import WORKERS
+from askfleet.local.stack import WORKERS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

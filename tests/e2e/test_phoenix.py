@@ -9,8 +9,8 @@ from components import missing
 from fleet import DEMO, SIMULATED, Fleet
 
 from askfleet.embedded.phoenix import environment
+from askfleet.local.supervisor import State
 from askfleet.sse import AnswerStream
-from askfleet.supervisor import State
 from bus.testing import eventually
 from contracts import Done, Event, Evidence, Routed, Rows
 from evals.phoenix import Case, upload

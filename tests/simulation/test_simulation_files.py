@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from askfleet.local_scaling import Bounds, ScalingOptions
+from askfleet.local.scaling import Bounds, ScalingOptions
 from askfleet.scaling import read_scaled_object
 from askfleet.simulation.assumptions import assumed
 from askfleet.simulation.comparison import (

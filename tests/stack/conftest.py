@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from askfleet.embedded.postgres import PostgresServer
-from askfleet.state import StateFolder
+from askfleet.local.state import StateFolder
 from workers.vectors.testing import milvus_lite
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from askfleet.child import Child, serves
-from askfleet.fork_client import ForkServer, can_fork
-from askfleet.ports import PortBook
-from askfleet.stack import WORKERS
-from askfleet.supervisor import Backoff, State, Supervisor
-from askfleet.worker import worker_process
+from askfleet.local.child import Child, serves
+from askfleet.local.fork_client import ForkServer, can_fork
+from askfleet.local.ports import PortBook
+from askfleet.local.stack import WORKERS
+from askfleet.local.supervisor import Backoff, State, Supervisor
+from askfleet.local.worker import worker_process
 from bus.connection import Bus
 from bus.testing import eventually
 from contracts.errors import Misconfigured
@@ -26,8 +26,8 @@ FORKED = "fork_server"
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from askfleet.fork_client import ForkServer
-from askfleet.worker import worker_process
+from askfleet.local.fork_client import ForkServer
+from askfleet.local.worker import worker_process
 
 async def main(nats_url, port, folder):
     server = ForkServer(["bridge"], folder / "server.log")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ENTERS = (
-    "import sys; from askfleet.keeper import kept_folder\n"
+    "import sys; from askfleet.bulk.keeper import kept_folder\n"
     "with kept_folder() as folder: print(folder, flush=True); "
 )
 WITHIN_S = 10.0

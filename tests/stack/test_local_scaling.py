@@ -13,17 +13,17 @@ import httpx
 import psutil
 import pytest
 
-from askfleet.child import Child, ChildSpec, accepts_connections
 from askfleet.embedded.nats import NatsServer
-from askfleet.local_scaling import Bounds, LocalScaling, ScalingOptions
-from askfleet.pool import ColdStart, Pool
-from askfleet.ports import PortBook
+from askfleet.local.child import Child, ChildSpec, accepts_connections
+from askfleet.local.pool import ColdStart, Pool
+from askfleet.local.ports import PortBook
+from askfleet.local.scaling import Bounds, LocalScaling, ScalingOptions
+from askfleet.local.state import StateFolder
+from askfleet.local.supervisor import Backoff, State, Supervisor
+from askfleet.local.tenants import DEMO_TENANT, ensure_tenants, public_keys
 from askfleet.scaling import Trigger
 from askfleet.scaling.monitor import QueueMonitor
 from askfleet.scaling.record import ReplicaState, read_timeline
-from askfleet.state import StateFolder
-from askfleet.supervisor import Backoff, State, Supervisor
-from askfleet.tenants import DEMO_TENANT, ensure_tenants, public_keys
 from bus import subjects
 from bus.connection import connect
 from bus.provision import provision

@@ -11,9 +11,9 @@ import psutil
 import pytest
 from pymilvus import MilvusClient
 
+from askfleet.local.stack import WORKERS, Stack, StackOptions
+from askfleet.local.state import StackRecord, StateFolder
 from askfleet.sample.loading import load
-from askfleet.stack import WORKERS, Stack, StackOptions
-from askfleet.state import StackRecord, StateFolder
 from bus.connection import connect
 from bus.settings import BusSettings
 from bus.testing import eventually
@@ -111,8 +111,8 @@ def has_collection(uri: str) -> bool:
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from askfleet.stack import WORKERS, Stack, StackOptions
-from askfleet.state import StackRecord, StateFolder
+from askfleet.local.stack import WORKERS, Stack, StackOptions
+from askfleet.local.state import StackRecord, StateFolder
 
 async def main():
     options = StackOptions(dict.fromkeys(WORKERS, 0))

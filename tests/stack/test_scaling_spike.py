@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 
+from askfleet.local.state import StateFolder
 from askfleet.scaling.record import Look, Question, Timeline, Verdict
 from askfleet.spike import Spike, run_spike
-from askfleet.state import StateFolder
 
 SMALL = Spike(quiet_s=1.0, peak_per_s=28.0, peak_s=6.0, most_replicas=3, speed=90.0, interval_ms=600.0)
 """KEDA's clock runs 90 times as fast as ours; the engine, its nodes and its model are simulated."""

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from askfleet.child import Child, ChildSpec, accepts_connections, rotate, tail
-from askfleet.lock import StateLock
-from askfleet.ports import PortBook
-from askfleet.supervisor import Backoff, State, Supervisor
+from askfleet.local.child import Child, ChildSpec, accepts_connections, rotate, tail
+from askfleet.local.lock import StateLock
+from askfleet.local.ports import PortBook
+from askfleet.local.supervisor import Backoff, State, Supervisor
 from bus.testing import eventually
 from contracts.errors import Misconfigured
 
@@ -32,9 +32,9 @@ FAILING = "import signal; signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))"
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from askfleet.child import Child, ChildSpec, accepts_connections
+from askfleet.local.child import Child, ChildSpec, accepts_connections
 from askfleet.interruption import until_signalled
-from askfleet.supervisor import Supervisor
+from askfleet.local.supervisor import Supervisor
 
 async def work(supervisor, port, folder):
     command = (sys.executable, folder + "/listener.py", str(port))

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from askfleet.state import StackRecord, StateFolder
+from askfleet.local.state import StackRecord, StateFolder
 from bus.testing import eventually
 from contracts.errors import Misconfigured
 

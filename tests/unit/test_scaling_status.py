@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from askfleet.commands.up import LAPTOP, scaled
-from askfleet.local_scaling import Bounds
+from askfleet.local.scaling import Bounds
+from askfleet.local.state import StackRecord, StateFolder
 from askfleet.main import main
-from askfleet.state import StackRecord, StateFolder
 from bus.scaling import ScalingReport, ScalingState
 from contracts.errors import Misconfigured
 

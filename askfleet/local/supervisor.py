@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from askfleet.child import tail
+from askfleet.local.child import tail
 from contracts.errors import AskfleetError
 
 log = structlog.get_logger(__name__)

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from askfleet.child import Child, ChildSpec, Running, executed, serves
-from askfleet.fork_client import ForkServer
+from askfleet.local.child import Child, ChildSpec, Running, executed, serves
+from askfleet.local.fork_client import ForkServer
 
 READY_WITHIN_S = 90.0
 GRACE_S = 25.0

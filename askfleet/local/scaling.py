@@ -11,12 +11,12 @@ from pathlib import Path
 import httpx
 import structlog
 
-from askfleet.pool import ColdStart, Pool
+from askfleet.local.pool import ColdStart, Pool
+from askfleet.local.supervisor import Process, Supervisor
 from askfleet.scaling import Autoscaler, Decision, ScaledObject, read_scaled_objects
 from askfleet.scaling.formula import FormulaError
 from askfleet.scaling.monitor import TIMEOUT_S, QueueMonitor
 from askfleet.scaling.record import Look, Recorder, Replica, ReplicaState, Run
-from askfleet.supervisor import Process, Supervisor
 from bus.connection import Bus, connect
 from bus.presence import gather_presences
 from bus.scaling import ScalingDecision, ScalingReport, ScalingState, answer_scaling
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 RETRY_S = 1.0
 KEPT_DECISIONS = 20
 
-SCALED_OBJECTS = Path(__file__).parent.parent / "deploy/keda/base/scaledobjects"
+SCALED_OBJECTS = Path(__file__).parents[2] / "deploy/keda/base/scaledobjects"
 """In a checkout; an installed package has none."""
 
 

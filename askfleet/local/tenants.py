@@ -5,7 +5,7 @@ import secrets
 
 import yaml
 
-from askfleet.state import KeyRing, StateFolder, write_private
+from askfleet.local.state import KeyRing, StateFolder, write_private
 from bus.keys import PublicKeys
 from bus.permissions import FLEET_ROLES
 from workers.shell.tenants import Tenants, key_digest

@@ -1,4 +1,4 @@
-"""Forks workers: `python -m askfleet.fork_server KIND...` imports the modules of those workers once.
+"""Forks workers: `python -m askfleet.local.fork_server KIND...` imports the modules of those workers once.
 
 An order comes as one packet on the socket that is this process's stdin; the answer is the pid of the new
 worker. Between the two lie two forks: the process in the middle takes the order and ends, so that the worker
@@ -22,7 +22,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from askfleet.leash import leash_to
+from askfleet.local.leash import leash_to
 
 READY = b"ready"
 MAX_ORDER_BYTES = 1 << 20

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from askfleet.leash import leashed
+from askfleet.local.leash import leashed
 from contracts.errors import Misconfigured
 
 LOG_LIMIT_BYTES = 10_000_000

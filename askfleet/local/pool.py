@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from askfleet.local.supervisor import Process, State, Supervisor
 from askfleet.scaling.record import ReplicaState
-from askfleet.supervisor import Process, State, Supervisor
 from contracts.errors import AskfleetError
 
 log = structlog.get_logger(__name__)

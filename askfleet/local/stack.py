@@ -10,19 +10,19 @@ import psutil
 import structlog
 
 from askfleet.annotations import follow
-from askfleet.child import Child
-from askfleet.database import Database
 from askfleet.embedded.milvus import MilvusServer
 from askfleet.embedded.nats import NatsServer
 from askfleet.embedded.phoenix import PhoenixServer
-from askfleet.fork_client import ForkServer, can_fork
-from askfleet.local_scaling import LocalScaling, ScalingOptions
-from askfleet.lock import StateLock
-from askfleet.ports import PortBook
-from askfleet.state import ProcessRecord, StackRecord, StateFolder, write_private
-from askfleet.supervisor import State, Status, Supervisor
-from askfleet.tenants import ensure_tenants, operator_key_digest, public_keys
-from askfleet.worker import worker_process
+from askfleet.local.child import Child
+from askfleet.local.database import Database
+from askfleet.local.fork_client import ForkServer, can_fork
+from askfleet.local.lock import StateLock
+from askfleet.local.ports import PortBook
+from askfleet.local.scaling import LocalScaling, ScalingOptions
+from askfleet.local.state import ProcessRecord, StackRecord, StateFolder, write_private
+from askfleet.local.supervisor import State, Status, Supervisor
+from askfleet.local.tenants import ensure_tenants, operator_key_digest, public_keys
+from askfleet.local.worker import worker_process
 from bus.connection import connect
 from bus.provision import provision
 from bus.scaling import ScalingReport

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import structlog
 
-from askfleet.child import Child, ChildSpec, Running, executed
-from askfleet.fork_server import READY, Order
+from askfleet.local.child import Child, ChildSpec, Running, executed
+from askfleet.local.fork_server import READY, Order
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class ForkServer(Child):
         self._serves = False
         spec = ChildSpec(
             name="fork-server",
-            command=(sys.executable, "-P", "-m", "askfleet.fork_server", *kinds),
+            command=(sys.executable, "-P", "-m", "askfleet.local.fork_server", *kinds),
             log=log,
             ready=self._is_ready,
             ready_within_s=READY_WITHIN_S,

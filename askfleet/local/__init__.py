@@ -1,0 +1,1 @@
+"""The local stack: its processes, their supervision, and the number of each worker."""
