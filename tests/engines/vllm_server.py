@@ -47,8 +47,11 @@ async def vllm_serving(settings: Mapping[str, object]) -> AsyncIterator[VllmServ
     port = _free_port()
     command = serve_command(Path(str(settings["model_path"])), port)
     command += ["--chat-template", str(settings["chat_template"]), "--enable-prompt-tokens-details"]
-    # A parser, since the server takes no tools without one; what must call writes JSON all the same.
     command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
+    command += [
+        "--tool-strict-level",
+        "parameter",
+    ]  # else the arguments of a call are whatever the model writes
     with tempfile.TemporaryFile() as log, _process(command, log) as process:
         await _ready(process, f"http://127.0.0.1:{port}/health", log.fileno())
         yield VllmServer(f"http://127.0.0.1:{port}")
