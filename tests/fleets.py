@@ -79,9 +79,9 @@ def _spill(
 ) -> list[dict[str, object]]:
     others = [other for other in names if other != name]
     rules: list[dict[str, object]] = []
-    if others and draw(st.booleans()):
+    if draw(st.booleans()) and others:
         rules.append({"cluster": name, "to": draw(st.permutations(others))})
     alike = [other for other in others if clusters[other]["data"] == clusters[name]["data"]]
-    if alike and draw(st.booleans()):
+    if draw(st.booleans()) and alike:
         rules.append({"cluster": name, "to": alike, "roles": ["router", "retrieval", "sql"]})
     return rules

@@ -57,7 +57,7 @@ def _environment(workload: Workload, server: NatsServer, mounts: dict[str, Path]
 
 
 def _command(container: dict[str, list[str]]) -> list[str]:
-    python, *rest = [*container["command"], *container.get("args", ())]
+    python, *rest = [*container["command"], *container.get("args", [])]
     assert python == "python"
     return [sys.executable, *rest]
 

@@ -6,9 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fleets import FILE, FOLDER, valid_topologies
-from fleets import cluster as cluster_of
-from fleets import topology as topology_of
 from hypothesis import HealthCheck, given, settings
 from typer.testing import CliRunner
 
@@ -19,6 +16,9 @@ from askfleet.fleet.rendering import render as render_topology
 from askfleet.fleet.rendering import write
 from askfleet.fleet.topology import SCALED, STAGES, Topology
 from askfleet.main import application
+from tests.fleets import FILE, FOLDER, valid_topologies
+from tests.fleets import cluster as cluster_of
+from tests.fleets import topology as topology_of
 from tests.manifests.strict import Manifest, Schemas, named, read, render
 from workers.shell.settings import WorkerSettings
 

@@ -88,6 +88,7 @@ class Workload:
 
     @property
     def worker(self) -> dict[str, Any]:
+        found: dict[str, Any]
         (found,) = self.pod["containers"]
         return found
 
@@ -140,7 +141,7 @@ def settings_of(workload: Workload) -> list[BaseSettings]:
     for settings in SETTINGS[workload.kind]:
         prefix = str(settings.model_config.get("env_prefix", "")).upper()
         known = fields(settings)
-        given = {
+        given: dict[str, Any] = {
             name.removeprefix(prefix).lower(): value
             for name, value in workload.environment.items()
             if name in known and not value.startswith(SECRET)
