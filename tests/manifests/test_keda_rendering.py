@@ -115,8 +115,10 @@ def test_every_selector_finds_a_pod_and_every_service_a_port(rendered: Render, f
             labels = wanted.get("matchLabels", wanted)
             assert labels.items() <= known[name].labels.items(), f"{kind}/{name}"
     for name, service in named(manifests, "Service").items():
-        ports = {port["name"] for port in known[name].worker["ports"]}
-        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
+        ports = {port["name"]: port["containerPort"] for port in known[name].worker["ports"]}
+        for port in service["spec"]["ports"]:
+            # NetworkPolicies of EKS need both to be the same.
+            assert port["port"] == ports[port["targetPort"]], f"Service/{name}"
 
 
 @each_folder

@@ -6,13 +6,13 @@ import pytest
 
 from bus.permissions import API, FLEET_ROLES, fleet_role
 from tests.manifests.conftest import Render
-from tests.manifests.strict import Manifest, named
-from tests.manifests.workloads import BASE, OVERLAYS, ROLES, Workload, variables, workloads
+from tests.manifests.network import ANYWHERE, Door, closed, doors
+from tests.manifests.strict import Manifest, named, read
+from tests.manifests.workloads import BASE, KEDA, OVERLAYS, ROLES, Workload, variables, workloads
 
 FOLDERS = (BASE, *OVERLAYS)
 NOT_IN_PODS = {"operator"}
 """Roles of people."""
-NAMESPACE = "kubernetes.io/metadata.name"
 
 each_folder = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 
@@ -42,69 +42,58 @@ def test_a_pod_is_scaled_by_the_streams_that_its_role_may_pull_from(rendered: Re
             assert asked == allowed, name
 
 
-def _selected(policy: Manifest, known: dict[str, Workload]) -> set[str]:
-    selector = policy["spec"]["podSelector"]
-    (rule,) = selector.get("matchExpressions", [None])
-    if rule is not None:
-        assert rule["operator"] == "In"
-        return set(rule["values"])
-    wanted = selector.get("matchLabels", {}).items()
-    return {name for name, workload in known.items() if wanted <= workload.labels.items()}
+def _policies(manifests: list[Manifest]) -> list[Manifest]:
+    return list(named(manifests, "NetworkPolicy").values())
 
 
-def _egress(manifests: list[Manifest]) -> dict[str, set[tuple[str, int]]]:
-    """By workload: namespace (`*` for any address) and port."""
-    known = workloads(manifests)
-    result: dict[str, set[tuple[str, int]]] = {name: set() for name in known}
-    for policy in named(manifests, "NetworkPolicy").values():
-        for rule in policy["spec"].get("egress", ()):
-            places = [peer["namespaceSelector"]["matchLabels"][NAMESPACE] for peer in rule.get("to", ())] or [
-                "*"
-            ]
-            for name in _selected(policy, known):
-                result[name] |= {(place, port["port"]) for place in places for port in rule["ports"]}
-    return result
-
-
-def _needed(workload: Workload) -> set[tuple[str, int]]:
+def _needed(workload: Workload) -> set[Door]:
     """From the addresses in its own environment."""
-    needed = {("kube-system", 53), ("nats", 4222)}
+    needed = {Door("kube-system", 53, "UDP"), Door("kube-system", 53), Door("nats", 4222)}
     environment, known = workload.environment, variables(workload.kind)
     if "AF_TRACE_ENDPOINT" in known:
-        needed.add(("phoenix", 6006))
+        needed.add(Door("phoenix", 6006))
     if "AF_MILVUS_URI" in environment:
-        needed.add(("milvus", 19530))
+        needed.add(Door("milvus", 19530))
     if "AF_DSN" in environment:
-        needed.add(("postgres", 5432))
+        needed.add(Door("postgres", 5432))
     if "AF_KUBERNETES_NAMESPACE" in environment:
-        needed |= {("*", 443), ("*", 6443)}
+        needed |= {Door(ANYWHERE, 443), Door(ANYWHERE, 6443)}
     return needed
 
 
 @each_folder
 def test_a_pod_reaches_what_its_environment_names_and_nothing_else(rendered: Render, folder: Path) -> None:
     manifests = rendered(folder)
-    allowed = _egress(manifests)
     for name, workload in workloads(manifests).items():
-        assert allowed[name] == _needed(workload), name
+        allowed = doors(_policies(manifests), workload.labels, "Egress")
+        assert allowed == _needed(workload), name
         for variable, value in workload.environment.items():
             if ".svc.cluster.local" in value:
                 host, _, port = value.partition("://")[2].partition(":")
-                assert (host.split(".")[1], int(port)) in allowed[name], variable
+                assert Door(host.split(".")[1], int(port)) in allowed, variable
+
+
+@each_folder
+def test_a_pod_is_reached_by_prometheus_and_the_bridge_by_its_callers_too(
+    rendered: Render, folder: Path
+) -> None:
+    manifests = rendered(folder)
+    callers = "ingress"
+    if folder.name == "aws-karpenter":  # its load balancers are no pods
+        (cluster,) = read(KEDA / "platform" / "eks" / "cluster.yaml")
+        callers = cluster["vpc"]["cidr"]
+    for name, workload in workloads(manifests).items():
+        allowed = doors(_policies(manifests), workload.labels, "Ingress")
+        expected = {Door("monitoring", 8080)}
+        assert allowed == expected | ({Door(callers, 8080)} if name == "bridge" else set()), name
 
 
 @each_folder
 def test_nothing_is_allowed_unless_a_policy_says_so(rendered: Render, folder: Path) -> None:
-    policies = named(rendered(folder), "NetworkPolicy")
-    denial = policies.pop("deny-all")["spec"]
-    assert denial == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    for name, policy in policies.items():
-        for rule in policy["spec"].get("ingress", ()):
-            assert rule["from"], name
-            assert [port["port"] for port in rule["ports"]] == [8080], name
-    entered = {name for name, p in policies.items() if "Ingress" in p["spec"]["policyTypes"]}
-    assert entered == {"metrics", "door"}
-    assert _selected(policies["door"], workloads(rendered(folder))) == {"bridge"}
+    denial = named(rendered(folder), "NetworkPolicy")["deny-all"]
+    assert denial["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for direction in ("Ingress", "Egress"):
+        assert closed([denial], {"app.kubernetes.io/name": "whoever"}, direction)
 
 
 @each_folder

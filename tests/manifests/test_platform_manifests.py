@@ -12,14 +12,14 @@ from bus.chart import GIB
 from bus.testing import nats_server_binary
 from bus.topology import STREAMS
 from tests.manifests.conftest import Render
-from tests.manifests.strict import Schemas, named, read
-from tests.manifests.workloads import BASE
+from tests.manifests.network import ANYWHERE, OWN, Door, doors
+from tests.manifests.strict import Manifest, Schemas, named, read
+from tests.manifests.workloads import BASE, workloads
 
 FOLDERS = tuple(sorted(path.parent for path in PLATFORM.glob("*/kustomization.yaml")))
 WITHOUT_SCHEMA = {"Cluster", "PodMonitor", "PrometheusRule"}
 """Kinds whose CRD is not beside the checkout."""
 WORKERS, KEDA, PEOPLE = "askfleet", "keda", "monitoring"
-NAMESPACE = "kubernetes.io/metadata.name"
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -67,39 +67,41 @@ def test_keda_finds_the_leader_of_a_consumer_by_the_name_of_a_server(rendered: R
             assert int(port) == values["monitor"]["port"]
 
 
-def _doors(rendered: Render, folder: str) -> set[tuple[str, int]]:
-    """Who comes in from other namespaces, and where."""
-    found: set[tuple[str, int]] = set()
-    for policy in named(rendered(PLATFORM / folder), "NetworkPolicy").values():
-        for rule in policy["spec"].get("ingress", ()):
-            for peer in rule["from"]:
-                if "namespaceSelector" in peer:
-                    place = peer["namespaceSelector"]["matchLabels"][NAMESPACE]
-                    found |= {(place, port["port"]) for port in rule["ports"]}
-    return found
+def _policies(rendered: Render, folder: str) -> list[Manifest]:
+    return list(named(rendered(PLATFORM / folder), "NetworkPolicy").values())
 
 
-@pytest.mark.parametrize(
-    ("folder", "doors"),
-    [
-        ("nats", {(WORKERS, 4222), (KEDA, 8222), (PEOPLE, 7777)}),
-        ("postgres", {(WORKERS, 5432), ("cnpg-system", 8000), (PEOPLE, 9187)}),
-        ("milvus", {(WORKERS, 19530), (PEOPLE, 9091)}),
-        ("phoenix", {(WORKERS, 6006)}),
-    ],
-)
-def test_a_server_admits_the_workers_and_whoever_looks_after_it(
-    rendered: Render, folder: str, doors: set[tuple[str, int]]
+ADMITTED = {
+    "nats": {Door(WORKERS, 4222), Door(KEDA, 8222), Door(PEOPLE, 7777), Door(OWN, 0)},
+    "postgres": {Door(WORKERS, 5432), Door("cnpg-system", 8000), Door(PEOPLE, 9187), Door(OWN, 0)},
+    "milvus": {Door(WORKERS, 19530), Door(PEOPLE, 9091), Door(OWN, 0)},
+    "phoenix": {Door(WORKERS, 6006)},
+}
+NAMES = {Door("kube-system", 53, "UDP"), Door("kube-system", 53)}
+REACHED = {
+    "nats": {*NAMES, Door(OWN, 0)},
+    # The API server, which is no pod: through it instances learn who leads.
+    "postgres": {*NAMES, Door(OWN, 0), Door(ANYWHERE, 443), Door(ANYWHERE, 6443)},
+    "milvus": {*NAMES, Door(OWN, 0)},
+    "phoenix": NAMES,
+}
+
+
+@pytest.mark.parametrize("folder", ADMITTED)
+def test_a_server_admits_the_workers_and_whoever_looks_after_it_and_goes_nowhere(
+    rendered: Render, folder: str
 ) -> None:
-    assert _doors(rendered, folder) == doors
-    policies = named(rendered(PLATFORM / folder), "NetworkPolicy")
-    assert policies["deny-all"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    policies = _policies(rendered, folder)
+    assert doors(policies, {}, "Ingress") == ADMITTED[folder]
+    assert doors(policies, {}, "Egress") == REACHED[folder]
+    denial = named(rendered(PLATFORM / folder), "NetworkPolicy")["deny-all"]
+    assert denial["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
 def test_what_the_workers_may_reach_admits_them(rendered: Render) -> None:
-    for policy in named(rendered(BASE), "NetworkPolicy").values():
-        for rule in policy["spec"].get("egress", ()):
-            for peer in rule.get("to", ()):
-                place = peer["namespaceSelector"]["matchLabels"][NAMESPACE]
-                if place != "kube-system":
-                    assert {(WORKERS, port["port"]) for port in rule["ports"]} <= _doors(rendered, place)
+    made = rendered(BASE)
+    for workload in workloads(made).values():
+        for place, port, protocol in doors(named(made, "NetworkPolicy").values(), workload.labels, "Egress"):
+            if place not in ("kube-system", ANYWHERE):
+                admitted = doors(_policies(rendered, place), {}, "Ingress")
+                assert Door(WORKERS, port, protocol) in admitted, f"{workload.name} at {place}"
