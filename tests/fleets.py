@@ -69,7 +69,7 @@ def _cluster(draw: st.DrawFn, name: str) -> dict[str, Any]:
         roles[role] = {"least": draw(st.integers(0, most)), "most": most}
     if "generation-default" in roles and draw(st.booleans()):
         roles["generation-default"] = {**roles["generation-default"], "gpu": "l40s", "gpus_each": 2}
-    overlay = draw(st.sampled_from(["base", "overlays/luna"]))
+    overlay = draw(st.sampled_from(["base", "overlays/luna", "overlays/aws-karpenter"]))
     data = draw(st.sampled_from(["here", "there"]))
     return cluster(name, roles=roles, gpus={"l40s": 64}, overlay=overlay, data=data)
 

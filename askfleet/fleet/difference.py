@@ -43,7 +43,7 @@ def _changed(name: str, old: Cluster, new: Cluster) -> Iterator[str]:
         "nats": "neighbours open their leaf nodes to the new address",
         "overlay": "its manifests are built on another folder",
         "data": "neighbours with the same data may do its retrieval and SQL",
-        "gpus": "what its roles may grow to is checked against it",
+        "gpus": "what its roles may grow to is checked against it, and Karpenter adds no more",
         "keys": "its NATS servers let in other keys once they are restarted",
     }
     yield from _fields(f"cluster {name}", old, new, words)

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import yaml
 
-from askfleet.fleet.kustomize import helping_patch, neighbours, replicas, shared_queues_patch, targeted
+from askfleet.fleet.gpus import KEEPS, LUNA_LABEL, annotations, node_selector
+from askfleet.fleet.kustomize import (
+    helping_patch,
+    neighbours,
+    replicas,
+    shared_queues_patch,
+    targeted,
+    together,
+)
 from askfleet.fleet.objects import PART_OF, Object, named
 from askfleet.fleet.topology import ON_GPU, ROLES, SCALED, Topology
 
@@ -134,21 +142,34 @@ def _limits(topology: Topology, cluster: str, role: str) -> list[Object]:
 def _pod(topology: Topology, cluster: str, role: str) -> list[Object]:
     if not _may_run(topology, cluster, role):
         return []
-    pod, worker = "/spec/template/spec", "/spec/template/spec/containers/0"
+    worker = "/spec/template/spec/containers/0"
     found: list[Object] = []
     limits = topology.limits(cluster, role)
     if role in ON_GPU and limits.gpu is not None:
-        found.append(
-            _put(f"{pod}/nodeSelector", {"nvidia.com/gpu.product": topology.gpus[limits.gpu].product})
-        )
+        found += _nodes(topology, cluster, limits.gpu)
         found += [
             _put(f"{worker}/resources/{part}/nvidia.com~1gpu", limits.gpus_each)
             for part in ("requests", "limits")
         ]
+        if limits.gpus_each > 1:
+            found.append(_put(f"{worker}/env/-", together(limits.gpus_each)))
     helped = neighbours(topology, cluster, role)
     if helped:
         found.append(_put(f"{worker}/env/-", {"name": "AF_NEIGHBOURS", "value": helped}))
     return found
+
+
+def _nodes(topology: Topology, cluster: str, gpu: str) -> Iterator[Object]:
+    """What an overlay says of nodes: Karmada is given the base, which is the same for all."""
+    template, by = "/spec/template", topology.clusters[cluster].nodes_by
+    if selector := node_selector(topology, cluster, gpu):
+        yield _put(f"{template}/spec/nodeSelector", selector)
+    if by == "luna":
+        yield _put(f"{template}/metadata/labels/{LUNA_LABEL}", "true")
+    marks = annotations(topology, cluster, gpu) | ({KEEPS[by]: "true"} if by in KEEPS else {})
+    for name, value in marks.items():
+        if value is not None:
+            yield _put(f"{template}/metadata/annotations/{name.replace('/', '~1')}", value)
 
 
 def _may_run(topology: Topology, cluster: str, role: str) -> bool:

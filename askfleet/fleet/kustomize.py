@@ -1,9 +1,10 @@
 """One kustomize overlay for each cluster: what it runs, how far each role scales, whom it helps."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import yaml
 
+from askfleet.fleet.gpus import annotations, node_selector, pool_patch
 from askfleet.fleet.objects import CLUSTER_LABEL, FLEET_LABEL, REGION_LABEL, Object, named
 from askfleet.fleet.topology import ON_GPU, ROLES, SCALED, Topology
 
@@ -34,8 +35,15 @@ def overlay(topology: Topology, cluster: str, *, manifests: str) -> Object:
         "resources": [f"{manifests}/{found.overlay}"],
         **({} if scales else {"components": [f"{manifests}/without-costs"]}),
         "labels": [{"pairs": labels}],
-        "patches": targeted(patches(topology, cluster)),
+        "patches": [*targeted(patches(topology, cluster)), *_pools(topology, cluster)],
     }
+
+
+def _pools(topology: Topology, cluster: str) -> Iterator[Object]:
+    found = pool_patch(topology, cluster)
+    if found is not None:
+        pool, operations = found
+        yield {"target": {"kind": pool["kind"], "name": _name(pool)}, "patch": _text(operations)}
 
 
 def targeted(patches: Iterable[Object]) -> list[Object]:
@@ -79,12 +87,21 @@ def gpu_patch(topology: Topology, cluster: str, role: str) -> Object:
     limits = topology.limits(cluster, role)
     assert limits.gpu is not None
     number = {"nvidia.com/gpu": limits.gpus_each}
-    container = {"name": "worker", "resources": {"requests": number, "limits": number}}
-    pod = {
-        "nodeSelector": {"nvidia.com/gpu.product": topology.gpus[limits.gpu].product},
-        "containers": [container],
-    }
-    return _deployment(role, pod)
+    container: dict[str, object] = {"name": "worker", "resources": {"requests": number, "limits": number}}
+    if limits.gpus_each > 1:
+        container["env"] = [together(limits.gpus_each)]
+    pod: dict[str, object] = {"containers": [container]}
+    if selector := node_selector(topology, cluster, limits.gpu):
+        pod["nodeSelector"] = selector
+    template: dict[str, object] = {"spec": pod}
+    if marks := annotations(topology, cluster, limits.gpu):
+        template["metadata"] = {"annotations": marks}
+    return _object("Deployment", role, {"template": template})
+
+
+def together(gpus: int) -> Object:
+    """All GPUs of a pod hold one model; vLLM would use the first alone."""
+    return {"name": "AF_ENGINE_VLLM_TENSOR_PARALLEL", "value": str(gpus)}
 
 
 def guests_patch(topology: Topology, cluster: str, role: str) -> Object:
@@ -135,5 +152,5 @@ def _name(patch: Object) -> str:
     return str(metadata["name"])
 
 
-def _text(patch: Object) -> str:
+def _text(patch: Object | Sequence[Object]) -> str:
     return yaml.safe_dump(patch, sort_keys=False)

@@ -68,6 +68,14 @@ class Cluster(_Part):
     roles: dict[Role, Limits] = Field(default={}, description="limits that differ from `roles` of the fleet")
     keys: Folder | None = Field(default=None, description="file of public keys; default: `keys` of the fleet")
 
+    @property
+    def nodes_by(self) -> Literal["karpenter", "luna", "labels"]:
+        """Who adds its GPU nodes, by the name of its overlay; `labels`: they are there, and labelled."""
+        overlay = self.overlay.rpartition("/")[2]
+        if "karpenter" in overlay:
+            return "karpenter"
+        return "luna" if "luna" in overlay else "labels"
+
 
 class Gpu(_Part):
     product: str = Field(min_length=1, max_length=63, description="value of the label nvidia.com/gpu.product")

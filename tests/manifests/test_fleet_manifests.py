@@ -9,8 +9,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from typer.testing import CliRunner
 
+from askfleet.fleet.gpus import pool_patch
 from askfleet.fleet.karmada import RETAIN, WITHOUT_NAMESPACE
-from askfleet.fleet.kustomize import overlay
+from askfleet.fleet.kustomize import gpu_patch, overlay
 from askfleet.fleet.reading import read_topology
 from askfleet.fleet.rendering import render as render_topology
 from askfleet.fleet.rendering import write
@@ -20,6 +21,8 @@ from tests.fleets import FILE, FOLDER, valid_topologies
 from tests.fleets import cluster as cluster_of
 from tests.fleets import topology as topology_of
 from tests.manifests.strict import Manifest, Schemas, named, read, render
+from tests.manifests.workloads import fields
+from workers.engines.vllm.settings import VllmSettings
 from workers.shell.settings import WorkerSettings
 
 RENDERED = FOLDER / "rendered"
@@ -94,9 +97,61 @@ def test_limits_and_gpus_of_the_topology_reach_the_manifests(overlays: dict[str,
     scaled = named(overlays["eu-west"], "ScaledObject")["generation-default"]["spec"]
     assert (scaled["minReplicaCount"], scaled["maxReplicaCount"]) == (2, 24)
     pod = named(overlays["us-east"], "Deployment")["generation-default"]["spec"]["template"]["spec"]
-    assert pod["nodeSelector"]["nvidia.com/gpu.product"] == "NVIDIA-H100-80GB-HBM3"
     (worker,) = [found for found in pod["containers"] if found["name"] == "worker"]
     assert {str(worker["resources"][part]["nvidia.com/gpu"]) for part in ("requests", "limits")} == {"2"}
+    assert {"name": "AF_ENGINE_VLLM_TENSOR_PARALLEL", "value": "2"} in worker["env"]
+    assert "AF_ENGINE_VLLM_TENSOR_PARALLEL" in fields(VllmSettings)
+
+
+def test_karpenter_can_add_the_nodes_that_pods_ask_for_as_many_as_there_may_be(
+    overlays: dict[str, list[Manifest]], topology: Topology
+) -> None:
+    """It refuses a pod whose selector names a label that neither a NodePool sets nor it knows itself."""
+    added = [name for name in CLUSTERS if topology.clusters[name].nodes_by == "karpenter"]
+    assert len(added) > 1
+    for cluster in added:
+        pool = named(overlays[cluster], "NodePool")["askfleet-gpu"]["spec"]
+        asked = {rule["key"]: rule["values"] for rule in pool["template"]["spec"]["requirements"]}
+        pod = named(overlays[cluster], "Deployment")["generation-default"]["spec"]["template"]["spec"]
+        offered = asked | {key: [value] for key, value in pool["template"]["metadata"]["labels"].items()}
+        for label, value in pod["nodeSelector"].items():
+            assert value in offered[label], f"{cluster}: {label}"
+        limits = topology.limits(cluster, "generation-default")
+        most = named(overlays[cluster], "ScaledObject")["generation-default"]["spec"]["maxReplicaCount"]
+        assert int(pool["limits"]["nvidia.com/gpu"]) >= most * limits.gpus_each
+
+
+def test_luna_is_told_the_gpu_and_no_instance_type_that_lacks_it(
+    overlays: dict[str, list[Manifest]],
+) -> None:
+    pod = named(overlays["us-east"], "Deployment")["generation-default"]["spec"]["template"]
+    marks = {k: v for k, v in pod["metadata"]["annotations"].items() if k.startswith("node.elotl.co/")}
+    assert marks == {"node.elotl.co/instance-gpu-skus": "H100"}
+    assert "nodeSelector" not in pod["spec"]
+
+
+def _alone(overlay: str, **limits: object) -> Topology:
+    """A fleet of one cluster with eight GPUs."""
+    north = cluster_of("north", overlay=overlay, gpus={"h100": 8})
+    roles = {"generation-default": {"gpu": "h100", **limits}}
+    return topology_of(
+        gpus={"h100": {"product": "NVIDIA-H100"}}, clusters={"north": north}, roles=roles, spill=[]
+    )
+
+
+def test_gpu_nodes_that_are_there_are_found_by_nvidias_label() -> None:
+    found = _alone("base", most=8)
+    assert "nvidia.com/gpu.product: NVIDIA-H100" in yaml.safe_dump(
+        gpu_patch(found, "north", "generation-default")
+    )
+    assert pool_patch(found, "north") is None
+
+
+def test_nodes_with_several_gpus_are_asked_for_where_a_pod_needs_them() -> None:
+    made = pool_patch(_alone("overlays/aws-karpenter", most=2, gpus_each=4), "north")
+    assert made is not None
+    count = {"key": "karpenter.k8s.aws/instance-gpu-count", "operator": "Gt", "values": ["3"]}
+    assert made[1][-1]["value"] == count
 
 
 def test_workers_that_help_know_whom_and_have_the_keys(overlays: dict[str, list[Manifest]]) -> None:
