@@ -153,7 +153,12 @@ def test_consumers_are_made_before_a_worker_starts_and_before_keda_looks(
         if kind == "Deployment":
             assert job < wave, name
         if kind == "ScaledObject":
-            assert waves["Deployment/router"] < wave, name
+            assert job < wave, name
+            # A wave waits for the health of the one before, and a generation pod for a GPU and its weights.
+            assert wave <= waves["Deployment/generation-default"], name
+    hooks = named(manifests, "Job")["provision"]["metadata"]["annotations"]
+    assert hooks["argocd.argoproj.io/hook"] == "Sync"
+    assert hooks["argocd.argoproj.io/hook-delete-policy"] == "BeforeHookCreation"
     for manifest in manifests:
         is_scaling = manifest["metadata"].get("labels", {}).get("askfleet.dev/step") == "scaling"
         assert is_scaling == (manifest["kind"] == "ScaledObject"), _name(manifest)

@@ -12,12 +12,15 @@ from bus.settings import BusSettings
 from bus.topology import STAGES, Stream
 from tests.manifests.conftest import Render
 from tests.manifests.strict import Manifest, named
-from tests.manifests.workloads import BASE, OVERLAYS, Workload, workloads
+from tests.manifests.workloads import BASE, OVERLAYS, Workload, quantity, workloads
 from workers.ops.settings import OpsSettings
 
 FOLDERS = (BASE, *OVERLAYS)
 HEADLESS = "nats-headless.nats.svc.cluster.local:8222"
 QUEUE = "askfleet.dev/queue-per-pod"
+SPOT_NOTICE_S = 120
+GPU = "nvidia.com/gpu"
+AWS = next(folder for folder in OVERLAYS if folder.name == "aws-karpenter")
 LEAVING_S = 10
 """After the drain: connections are closed, the last spans leave, the process ends."""
 
@@ -163,15 +166,71 @@ def test_the_grace_of_karpenter_does_not_cut_that_of_a_pod(rendered: Render, fol
         grace = pool["spec"]["template"]["spec"]["terminationGracePeriod"]
         assert grace.endswith("m")
         assert int(grace.removesuffix("m")) * 60 >= longest
-        assert pool["spec"]["template"]["spec"]["expireAfter"] == "Never"
+
+
+def test_karpenter_moves_no_pod_that_writes_answers(rendered: Render) -> None:
+    manifests = rendered(AWS)
+    gpu = named(manifests, "NodePool")["askfleet-gpu"]["spec"]
+    assert gpu["disruption"]["consolidationPolicy"] == "WhenEmpty"
+    assert gpu["template"]["spec"]["expireAfter"] == "Never"
+    for name, workload in workloads(manifests).items():
+        marks = workload.manifest["spec"]["template"]["metadata"].get("annotations", {})
+        assert (marks.get("karpenter.sh/do-not-disrupt") == "true") == (workload.kind == "generation"), name
+
+
+def test_what_drains_in_time_could_run_on_spot_nodes_and_generation_could_not(rendered: Render) -> None:
+    """AWS says two minutes before that it takes a machine."""
+    for name, workload in workloads(rendered(AWS)).items():
+        if workload.kind != "provision":
+            in_time = workload.pod["terminationGracePeriodSeconds"] <= SPOT_NOTICE_S
+            assert in_time == (workload.kind != "generation"), name
+
+
+def _fits(pod: dict[str, Any], pool: dict[str, Any]) -> bool:
+    """Whether the nodes of a pool bear its taints and its selector."""
+    template = pool["spec"]["template"]
+    borne = {(found["key"], found.get("value")) for found in pod.get("tolerations", ())}
+    anything = {found["key"] for found in pod.get("tolerations", ()) if found["operator"] == "Exists"}
+    taints = template["spec"]["taints"]
+    tolerated = all(t["key"] in anything or (t["key"], t.get("value")) in borne for t in taints)
+    return tolerated and pod.get("nodeSelector", {}).items() <= template["metadata"]["labels"].items()
+
+
+def test_there_are_nodes_to_come_for_all_pods_that_there_may_be(rendered: Render) -> None:
+    """Each worker by one pool alone; at their maximum, and one quarter more while they are updated."""
+    manifests = rendered(AWS)
+    scaled = named(manifests, "ScaledObject")
+    taken: dict[str, dict[str, float]] = {}
+    for name, workload in workloads(manifests).items():
+        if name == "provision":
+            continue
+        (pool,) = [key for key, found in named(manifests, "NodePool").items() if _fits(workload.pod, found)]
+        assert pool == ("askfleet-gpu" if workload.kind == "generation" else "askfleet-cpu")
+        spec = workload.manifest["spec"]
+        most = scaled[name]["spec"]["maxReplicaCount"] if name in scaled else spec["replicas"]
+        for resource, asked in workload.worker["resources"]["requests"].items():
+            by = taken.setdefault(pool, {})
+            by[resource] = by.get(resource, 0.0) + most * quantity(asked)
+    for pool, resources in taken.items():
+        limits = named(manifests, "NodePool")[pool]["spec"]["limits"]
+        for resource, limit in limits.items():
+            more = 1.0 if resource == GPU else 1.25
+            assert quantity(limit) >= more * resources[resource], f"{pool}: {resource}"
 
 
 @each_folder
-def test_the_gpus_of_the_pool_are_enough_for_the_pods(rendered: Render, folder: Path) -> None:
+def test_an_update_of_generation_ends_where_every_gpu_is_taken_and_leaves_a_few_pods_whole(
+    rendered: Render, folder: Path
+) -> None:
     manifests = rendered(folder)
-    for pool in named(manifests, "NodePool").values():
-        most = named(manifests, "ScaledObject")["generation-default"]["spec"]["maxReplicaCount"]
-        assert int(pool["spec"]["limits"]["nvidia.com/gpu"]) >= most
+    most = named(manifests, "ScaledObject")["generation-default"]["spec"]["maxReplicaCount"]
+    update = named(manifests, "Deployment")["generation-default"]["spec"]["strategy"]["rollingUpdate"]
+    assert update["maxSurge"] == 1, "each one more is a GPU node more"
+    share = int(str(update["maxUnavailable"]).removesuffix("%")) / 100
+    for replicas in range(1, most + 1):
+        away = int(replicas * share)  # Kubernetes rounds down
+        assert away >= 1 or replicas < most, "with all GPUs taken, nothing could give way"
+        assert away <= replicas / 4
 
 
 @each_folder
@@ -204,5 +263,8 @@ def test_documents_are_preempted_before_answers_and_warm_nodes_before_all(
     values = {name: found["value"] for name, found in named(manifests, "PriorityClass").items()}
     known = workloads(manifests)
     value = {name: values[workload.pod["priorityClassName"]] for name, workload in known.items()}
-    assert values["askfleet-warm"] < 0 < value["ingest"] < value["generation-default"] < value["bridge"]
+    # Pods without a class, such as NATS and the databases, have 0: no worker may push them off a node.
+    assert value["ingest"] < value["generation-default"] < value["bridge"] <= 0
+    # Below -10 the cluster autoscaler adds no node for a pod.
+    assert -10 <= values["askfleet-warm"] < value["ingest"]
     assert value["router"] == value["retrieval"] == value["sql"] == value["generation-default"]

@@ -1,5 +1,6 @@
 """What the manifests under deploy/keda say, in the words of the code: workers, settings, roles, numbers."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,14 @@ def fields(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
 
 def variables(kind: str) -> dict[str, FieldInfo]:
     return {name: field for settings in SETTINGS[kind] for name, field in fields(settings).items()}
+
+
+def quantity(text: str | int) -> float:
+    """As Kubernetes writes amounts: `500m` is half of one, `1Gi` is 2^30."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(m|[KMGT]i)?", str(text))
+    assert found is not None, f"{text} is no quantity"
+    unit = {"m": 1e-3, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
+    return float(found[1]) * unit.get(found[2], 1.0)
 
 
 def is_secret(field: FieldInfo) -> bool:
