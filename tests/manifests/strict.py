@@ -21,7 +21,7 @@ from referencing import Registry, Resource
 
 Manifest = dict[str, Any]
 KUBERNETES = "1.37"
-CORE = f"kubernetes-json-schema/v{KUBERNETES}.0-local-strict"
+"""The newest that core kinds are held to."""
 LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 METADATA = ("name", "generateName", "namespace", "labels", "annotations", "finalizers")
 
@@ -58,12 +58,12 @@ class Schemas:
             for path in folder.glob("keda.*.json")
         }
 
-    def problems(self, manifest: Manifest) -> list[str]:
+    def problems(self, manifest: Manifest, *, kubernetes: str = KUBERNETES) -> list[str]:
         """Empty for an object that is right; each problem names the object and the place."""
         name = f"{manifest['kind']}/{manifest['metadata']['name']}"
         validator = self._custom.get((manifest["apiVersion"], manifest["kind"]))
         if validator is None:
-            return [f"{name} {problem}" for problem in _core_problems(manifest)]
+            return [f"{name} {problem}" for problem in _core_problems(manifest, kubernetes)]
         found = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(manifest)]
         if manifest["kind"] == "ScaledObject" and not found:
             found = [
@@ -85,8 +85,8 @@ class Schemas:
                 yield f"trigger {trigger['type']}: {name!r} is missing"
 
 
-def _core_problems(manifest: Manifest) -> Iterator[str]:
-    validator = _core_validator(manifest["apiVersion"], manifest["kind"])
+def _core_problems(manifest: Manifest, kubernetes: str) -> Iterator[str]:
+    validator = _core_validator(manifest["apiVersion"], manifest["kind"], kubernetes)
     if validator is None:
         yield f"no schema for {manifest['apiVersion']}"
         return
@@ -95,21 +95,25 @@ def _core_problems(manifest: Manifest) -> Iterator[str]:
 
 
 @cache
-def _core_validator(api_version: str, kind: str) -> Draft202012Validator | None:
+def _core_validator(api_version: str, kind: str, kubernetes: str) -> Draft202012Validator | None:
     """As `kubernetes-validate --strict` makes it, which reads 5 MB of definitions anew for each object."""
     version = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
     try:
-        schema = schema_contents(f"{CORE}/{kind.lower()}-{version}.json", KUBERNETES)
+        schema = schema_contents(f"{_folder(kubernetes)}/{kind.lower()}-{version}.json", kubernetes)
     except FileNotFoundError:
         return None
-    registry = Resource.from_contents(schema) @ _core_registry()
+    registry = Resource.from_contents(schema) @ _core_registry(kubernetes)
     return Draft202012Validator(schema, registry=registry)
 
 
 @cache
-def _core_registry() -> Registry[Any]:
-    definitions = Resource.from_contents(schema_contents(f"{CORE}/_definitions.json", KUBERNETES))
-    return definitions @ Registry()
+def _core_registry(kubernetes: str) -> Registry[Any]:
+    found = schema_contents(f"{_folder(kubernetes)}/_definitions.json", kubernetes)
+    return Resource.from_contents(found) @ Registry()
+
+
+def _folder(kubernetes: str) -> str:
+    return f"kubernetes-json-schema/v{kubernetes}.0-local-strict"
 
 
 def _custom_validators(folder: Path) -> Iterator[tuple[tuple[str, str], Draft202012Validator]]:

@@ -97,24 +97,6 @@ def test_nothing_is_allowed_unless_a_policy_says_so(rendered: Render, folder: Pa
 
 
 @each_folder
-def test_a_container_is_no_root_writes_nothing_and_gains_nothing(rendered: Render, folder: Path) -> None:
-    for workload in workloads(rendered(folder)).values():
-        pod = workload.pod["securityContext"]
-        assert pod["runAsNonRoot"] is True
-        assert pod["runAsUser"] >= 10000
-        assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
-        for field in ("hostNetwork", "hostPID", "hostIPC"):
-            assert field not in workload.pod
-        for container in workload.containers:
-            assert container["securityContext"] == {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            }, f"{workload.name}/{container['name']}"
-        assert not [volume for volume in workload.pod["volumes"] if "hostPath" in volume]
-
-
-@each_folder
 def test_the_namespace_refuses_a_pod_that_would_be_more(rendered: Render, folder: Path) -> None:
     (namespace,) = named(rendered(folder), "Namespace").values()
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
