@@ -12,6 +12,7 @@ from bus.provision import lanes_of
 from tests.manifests.conftest import ROOT, Render
 from tests.manifests.strict import KUBERNETES, Manifest, Schemas, named, read, render
 from tests.manifests.workloads import BASE, KEDA, OVERLAYS, WARM, workloads
+from workers.bridge.settings import BridgeSettings
 
 FOLDERS = (BASE, *OVERLAYS)
 WITHOUT_SCHEMA = {("autoscaling.x-k8s.io/v1alpha1", "CapacityBuffer")}
@@ -119,6 +120,24 @@ def test_every_budget_and_service_finds_the_pods_of_its_name(rendered: Render, f
             wanted = found["spec"]["selector"]
             labels = wanted.get("matchLabels", wanted)
             assert labels.items() <= known[name].labels.items(), f"{kind}/{name}"
+
+
+def test_the_load_balancer_finds_the_bridge_and_bears_its_longest_answer(rendered: Render) -> None:
+    manifests = rendered(KEDA / "overlays" / "aws-karpenter")
+    (ingress,) = named(manifests, "Ingress").values()
+    bridge = workloads(manifests)["bridge"]
+    (rule,) = ingress["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    behind = path["backend"]["service"]
+    service = named(manifests, "Service")[behind["name"]]
+    assert service["spec"]["selector"].items() <= bridge.labels.items()
+    assert behind["port"]["name"] in [port["name"] for port in service["spec"]["ports"]]
+    marks = {name.rpartition("/")[2]: value for name, value in ingress["metadata"]["annotations"].items()}
+    assert marks["healthcheck-path"] == bridge.worker["readinessProbe"]["httpGet"]["path"]
+    idle_s = int(marks["load-balancer-attributes"].removeprefix("idle_timeout.timeout_seconds="))
+    assert idle_s > BridgeSettings().longest_deadline_s
+    leaving_s = int(marks["target-group-attributes"].removeprefix("deregistration_delay.timeout_seconds="))
+    assert leaving_s <= bridge.pod["terminationGracePeriodSeconds"]
 
 
 @each_folder

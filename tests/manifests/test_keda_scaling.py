@@ -126,6 +126,20 @@ def test_the_last_pod_stays_until_a_message_could_have_come_again(rendered: Rend
 
 
 @each_folder
+def test_pods_come_at_once_and_go_slowly(rendered: Render, folder: Path) -> None:
+    """The autoscaler's own defaults are the bound: five minutes before it takes pods away."""
+    for scaled, workload, _ in _scaled(rendered(folder)):
+        behavior = scaled["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+        up, down = behavior["scaleUp"], behavior["scaleDown"]
+        assert up["stabilizationWindowSeconds"] == 0, workload.name
+        assert down["stabilizationWindowSeconds"] >= 300, workload.name
+        (policy,) = down["policies"]
+        assert policy["type"] == "Percent"
+        assert policy["value"] <= 50, "half of the pods drain at a time, at most"
+        assert policy["periodSeconds"] >= scaled["spec"]["pollingInterval"]
+
+
+@each_folder
 def test_a_pod_has_the_time_to_drain(rendered: Render, folder: Path) -> None:
     for workload in workloads(rendered(folder)).values():
         if workload.name == "provision":
