@@ -1,5 +1,6 @@
 """Each pod may do what its worker needs: on NATS, in the network, on the node, in Kubernetes."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,13 @@ def test_only_the_costs_speak_to_kubernetes_and_may_patch_pods_alone(rendered: R
     (policy,) = named(manifests, "ValidatingAdmissionPolicy").values()
     (bound,) = named(manifests, "ValidatingAdmissionPolicyBinding").values()
     assert bound["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}
+    (rule,) = policy["spec"]["validations"]
+    kept = set(re.findall(r"\bobject\.([\w.?]+) == oldObject\.\1(?!\w)", rule["expression"]))
+    assert kept == {"spec", "metadata.?labels", "metadata.?finalizers", "metadata.?ownerReferences"}
+    assert all(
+        f"variables.{when}.all(k, k == variables.cost ||" in rule["expression"]
+        for when in ("before", "after")
+    )
     (condition,) = policy["spec"]["matchConditions"]
     assert '"system:serviceaccount:askfleet:costs"' in condition["expression"]
 
