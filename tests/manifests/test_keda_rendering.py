@@ -136,6 +136,8 @@ def test_the_load_balancer_finds_the_bridge_and_bears_its_longest_answer(rendere
     assert marks["healthcheck-path"] == bridge.worker["readinessProbe"]["httpGet"]["path"]
     idle_s = int(marks["load-balancer-attributes"].removeprefix("idle_timeout.timeout_seconds="))
     assert idle_s > BridgeSettings().longest_deadline_s
+    (namespace,) = named(manifests, "Namespace").values()
+    assert namespace["metadata"]["labels"]["elbv2.k8s.aws/pod-readiness-gate-inject"] == "enabled"
     leaving_s = int(marks["target-group-attributes"].removeprefix("deregistration_delay.timeout_seconds="))
     assert leaving_s <= bridge.pod["terminationGracePeriodSeconds"]
 

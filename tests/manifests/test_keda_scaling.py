@@ -12,7 +12,7 @@ from bus.settings import BusSettings
 from bus.topology import STAGES, Stream
 from tests.manifests.conftest import Render
 from tests.manifests.strict import Manifest, named
-from tests.manifests.workloads import BASE, OVERLAYS, Workload, quantity, workloads
+from tests.manifests.workloads import BASE, KEDA, OVERLAYS, Workload, quantity, workloads
 from workers.ops.settings import OpsSettings
 
 FOLDERS = (BASE, *OVERLAYS)
@@ -180,6 +180,29 @@ def test_the_grace_of_karpenter_does_not_cut_that_of_a_pod(rendered: Render, fol
         grace = pool["spec"]["template"]["spec"]["terminationGracePeriod"]
         assert grace.endswith("m")
         assert int(grace.removesuffix("m")) * 60 >= longest
+
+
+def test_a_pod_asks_for_the_memory_that_was_measured_and_may_take_twice_as_much(rendered: Render) -> None:
+    """The table is in the README of deploy/keda, beside the commands that measured it."""
+    lines = (
+        (KEDA / "README.md")
+        .read_text()
+        .partition("## What a pod takes")[2]
+        .partition("\n## ")[0]
+        .splitlines()
+    )
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")
+    ]
+    known = {name: w for name, w in workloads(rendered(BASE)).items() if name != "provision"}
+    assert {row[0] for row in rows} == set(known)
+    for name, peak, requested, limit, _ in rows:
+        resources = known[name].worker["resources"]
+        assert (resources["requests"]["memory"], resources["limits"]["memory"]) == (requested, limit), name
+        if peak != "not measured":
+            measured = float(peak.partition(",")[0]) * 2**20
+            assert quantity(requested) >= measured, name
+            assert quantity(limit) >= 2 * measured, name
 
 
 def test_karpenter_moves_no_pod_that_writes_answers(rendered: Render) -> None:
