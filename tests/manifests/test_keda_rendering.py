@@ -1,16 +1,14 @@
 """Every overlay renders, is valid to the last field, names what exists, and comes in the right order."""
 
-import os
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
 from bus.provision import lanes_of
-from tests.manifests.conftest import ROOT, Render
-from tests.manifests.strict import KUBERNETES, Manifest, Schemas, named, read, render
+from tests.manifests.conftest import ROOT, Added, Render
+from tests.manifests.strict import KUBERNETES, Manifest, Schemas, named, read
 from tests.manifests.workloads import BASE, KEDA, OVERLAYS, WARM, workloads
 from workers.bridge.settings import BridgeSettings
 
@@ -47,17 +45,10 @@ def test_core_kinds_are_valid_for_the_oldest_kubernetes_that_is_served(
 
 @pytest.mark.parametrize("component", WARM, ids=lambda folder: folder.name)
 def test_every_way_to_keep_a_gpu_warm_fits_the_overlay(
-    kubectl: Path, rendered: Render, schemas: Schemas, tmp_path: Path, component: Path
+    added: Added, rendered: Render, schemas: Schemas, component: Path
 ) -> None:
-    overlay = next(folder for folder in OVERLAYS if folder.name == "aws-karpenter")
-    chosen = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [os.path.relpath(overlay, tmp_path.resolve())],
-        "components": [os.path.relpath(component, tmp_path.resolve())],
-    }
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(chosen))
-    made, plain = render(kubectl, tmp_path), rendered(overlay)
+    overlay = KEDA / "overlays" / "aws-karpenter"
+    made, plain = added(overlay, component), rendered(overlay)
     assert made != plain, f"{component.name} changes nothing"
     checked = [m for m in made if (m["apiVersion"], m["kind"]) not in WITHOUT_SCHEMA]
     assert [problem for manifest in checked for problem in schemas.problems(manifest)] == []
