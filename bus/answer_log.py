@@ -102,6 +102,10 @@ class AnswerWriter:
         self._headers = {SCHEMA: EVENT_SCHEMA} | ({TRACE_PARENT: trace_parent} if trace_parent else {})
         self.position = position or LogPosition(first_sequence=0, last_sequence=0, last_index=0)
 
+    async def turn(self) -> None:
+        """Wait until this turn of the loop has time for one more append."""
+        await self._bus.turns.wait()
+
     async def append(self, event: Event) -> Event:
         """Append a `delta` or a terminal: refused when another attempt wrote in between.
 
@@ -236,6 +240,7 @@ class DeltaWriter:
         clock = asyncio.get_running_loop().time
         try:
             while self._pending.text:
+                await self._writer.turn()
                 taken, self._pending = self._pending, _Pending()
                 began = clock()
                 await self._writer.append(Delta(text="".join(taken.text), tokens=taken.tokens))

@@ -21,6 +21,7 @@ from bus.denials import Denials
 from bus.security import security, tls_context, who
 from bus.settings import BusSettings
 from bus.spans import NoSpans, Spans
+from bus.turns import Turns
 from bus.vitals import Vitals
 from contracts.errors import Misconfigured
 
@@ -39,6 +40,7 @@ class Bus:
     vitals: Vitals = field(default_factory=Vitals)
     denials: Denials = field(default_factory=Denials)
     spans: Spans = field(default_factory=NoSpans)
+    turns: Turns = field(default_factory=Turns)
 
     async def store(self, subject: str, body: bytes, headers: dict[str, str]) -> PubAck:
         """One JetStream publish, as nats-py does it; raises PermissionDenied when the server denies it."""
