@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
@@ -32,11 +33,13 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def desk() -> AsyncIterator[Desk]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AF_MILVUS_URI", "http://127.0.0.1:9")
-        environment.setenv("AF_MILVUS_TIMEOUT_S", "0.2")
-        async with open_desk() as opened:
-            yield opened
+    async with AsyncExitStack() as stack:
+        # Settings are read while it opens; later tests of the session must not see these.
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("AF_MILVUS_URI", "http://127.0.0.1:9")
+            environment.setenv("AF_MILVUS_TIMEOUT_S", "0.2")
+            opened = await stack.enter_async_context(open_desk())
+        yield opened
 
 
 @pytest_asyncio.fixture(loop_scope="session")

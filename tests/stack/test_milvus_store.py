@@ -3,8 +3,10 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import numpy as np
+import psutil
 import pytest
 from pymilvus import MilvusClient
 
@@ -198,6 +200,27 @@ async def test_a_released_collection_is_loaded_again_at_the_next_search(
     client.release_collection(store._name)
     client.close()
     assert len(await store.search("acme", "alpha", unit(0), top_k=1)) == 1
+
+
+async def test_stores_of_one_process_share_no_connection(milvus_uri: str) -> None:
+    """What the server does to one, as for pings of an idle client, would end the requests of the others."""
+    stores = [MilvusStore(settings_for(milvus_uri), dimension=DIMENSION) for _ in range(3)]
+    before = connections(milvus_uri)
+    for opened in stores:
+        await opened.ensure_collection()
+        await opened.document_hashes("acme", ["none"])
+    assert connections(milvus_uri) - before == 3
+    for opened in stores:
+        await opened.close()
+
+
+def connections(uri: str) -> int:
+    """From this process."""
+    port = urlsplit(uri).port
+    found = psutil.Process().net_connections("tcp")
+    return sum(
+        bool(each.raddr) and each.raddr.port == port and each.status == "ESTABLISHED" for each in found
+    )
 
 
 async def test_an_unreachable_milvus_is_a_transient_fault_that_names_the_address() -> None:

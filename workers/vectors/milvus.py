@@ -32,6 +32,9 @@ T = TypeVar("T")
 _ROWS_PER_WRITE = 256
 _ROWS_PER_PAGE = 1_000
 _DOCUMENTS_PER_QUERY = 100
+_CHANNEL = {"grpc.use_local_subchannel_pool": 1}
+"""A connection of its own. One that is shared within the process may just be closed by the server for another
+client's keepalive pings (Milvus Lite does so after 30 s without work), and pymilvus tries a connect once."""
 
 
 class _Hit(TypedDict):
@@ -235,7 +238,11 @@ class MilvusStore:
         with translated(self._settings.uri, self._name):
             if self._client is None:
                 self._client = AsyncMilvusClient(
-                    uri=self._settings.uri, token=self._token, timeout=self._wait, dedicated=True
+                    uri=self._settings.uri,
+                    token=self._token,
+                    timeout=self._wait,
+                    dedicated=True,
+                    grpc_options=_CHANNEL,
                 )
             return await request(self._client)
 
@@ -245,7 +252,13 @@ class MilvusStore:
 
     @contextmanager
     def _synchronous(self) -> Iterator[MilvusClient]:
-        client = MilvusClient(uri=self._settings.uri, token=self._token, timeout=self._wait, dedicated=True)
+        client = MilvusClient(
+            uri=self._settings.uri,
+            token=self._token,
+            timeout=self._wait,
+            dedicated=True,
+            grpc_options=_CHANNEL,
+        )
         try:
             yield client
         finally:
