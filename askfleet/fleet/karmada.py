@@ -10,6 +10,7 @@ import yaml
 
 from askfleet.fleet.gpus import KEEPS, LUNA_LABEL, annotations, node_selector
 from askfleet.fleet.kustomize import (
+    account_patches,
     helping_patch,
     neighbours,
     replicas,
@@ -62,6 +63,7 @@ def templates(topology: Topology, *, manifests: str) -> Object:
         "patches": [
             {"target": {"kind": "Deployment"}, "patch": yaml.safe_dump(label, sort_keys=False)},
             *targeted((shared_queues_patch(), *helping)),
+            *account_patches(topology),
         ],
     }
 

@@ -15,6 +15,9 @@ APIS = {
     "PodDisruptionBudget": "policy/v1",
     "ScaledObject": "keda.sh/v1alpha1",
 }
+OWN_NAMESPACE = "askfleet"
+"""In which the manifests are written."""
+USER = "request.userInfo.username"
 OF_A_ROLE = {
     **dict.fromkeys(SCALED, ("Deployment", "ScaledObject", "PodDisruptionBudget")),
     "bridge": ("Deployment", "PodDisruptionBudget"),
@@ -35,8 +38,23 @@ def overlay(topology: Topology, cluster: str, *, manifests: str) -> Object:
         "resources": [f"{manifests}/{found.overlay}"],
         **({} if scales else {"components": [f"{manifests}/without-costs"]}),
         "labels": [{"pairs": labels}],
-        "patches": [*targeted(patches(topology, cluster)), *_pools(topology, cluster)],
+        "patches": [
+            *targeted(patches(topology, cluster)),
+            *account_patches(topology),
+            *_pools(topology, cluster),
+        ],
     }
+
+
+def account_patches(topology: Topology) -> Iterator[Object]:
+    """Kustomize moves objects to another namespace, not the account that an expression names."""
+    if topology.namespace != OWN_NAMESPACE:
+        account = f"system:serviceaccount:{topology.namespace}:costs"
+        field = {"path": "/spec/matchConditions/0/expression", "value": f'{USER} == "{account}"'}
+        yield {
+            "target": {"kind": "ValidatingAdmissionPolicy", "name": "askfleet-costs"},
+            "patch": _text([{"op": "replace", **field}]),
+        }
 
 
 def _pools(topology: Topology, cluster: str) -> Iterator[Object]:

@@ -1,5 +1,6 @@
 """What a topology renders, held to the schemas of its kinds. Argo CD and Nova have none: structure only."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from typer.testing import CliRunner
 
 from askfleet.fleet.gpus import pool_patch
-from askfleet.fleet.karmada import RETAIN, WITHOUT_NAMESPACE
+from askfleet.fleet.karmada import RETAIN, WITHOUT_NAMESPACE, templates
 from askfleet.fleet.kustomize import gpu_patch, overlay
 from askfleet.fleet.reading import read_topology
 from askfleet.fleet.rendering import render as render_topology
@@ -80,6 +81,32 @@ def test_any_valid_topology_renders_to_objects_that_are_right(schemas: Schemas, 
     for name in found.clusters:
         names = [patch["target"] for patch in overlay(found, name, manifests="x")["patches"]]  # type: ignore[attr-defined]
         assert names
+
+
+def test_another_namespace_reaches_every_object_and_the_account_that_the_admission_policy_names(
+    kubectl: Path, tmp_path: Path
+) -> None:
+    found = topology_of(namespace="answers", clusters={"north": cluster_of("north")}, roles={}, spill=[])
+    manifests = os.path.relpath(FOLDER.parent / "keda", tmp_path / "clusters")
+    kustomizations = {
+        "clusters": overlay(found, "north", manifests=manifests),
+        "karmada": templates(found, manifests=manifests),
+    }
+    for folder, kustomization in kustomizations.items():
+        (tmp_path / folder).mkdir()
+        here = [path for path in kustomization["resources"] if "/" in path]  # type: ignore[attr-defined]
+        text = yaml.safe_dump({**kustomization, "resources": here})
+        (tmp_path / folder / "kustomization.yaml").write_text(text)
+        objects = render(kubectl, tmp_path / folder)
+        assert {each["metadata"].get("namespace") for each in objects} <= {"answers", None}
+        assert "serviceaccount:askfleet:" not in yaml.safe_dump(objects)
+        (condition,) = named(objects, "ValidatingAdmissionPolicy")["askfleet-costs"]["spec"][
+            "matchConditions"
+        ]
+        shipped = named(render(kubectl, FOLDER.parent / "keda" / "base"), "ValidatingAdmissionPolicy")
+        (own,) = shipped["askfleet-costs"]["spec"]["matchConditions"]
+        expected = own["expression"].replace("serviceaccount:askfleet:", "serviceaccount:answers:")
+        assert condition == {**own, "expression": expected}
 
 
 def test_each_cluster_runs_what_it_is_placed_for(
