@@ -1,6 +1,7 @@
 """Real servers for the tests. A component that is missing skips locally and fails in CI."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,6 +18,13 @@ from bus.testing import NatsServer
 def _clean_environment() -> None:
     for name in [name for name in os.environ if name.startswith("AF_")]:
         del os.environ[name]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _heard_interrupts() -> None:
+    """A shell starts background jobs with SIGINT ignored, which the processes of tests would inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
