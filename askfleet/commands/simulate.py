@@ -269,11 +269,12 @@ def fleet(
     wanted = [place.most * assumed.replica_per_s * load for place in places]
     rates = [_made(shape, each, hours).shifted(shift * number) for number, each in enumerate(wanted)]
     progress = _progress()
+    seeds = [seed + number for number in range(len(places))]
     outcomes = count(
         sites(places, shipped, assumed, spill=spill),
-        [counted(each, seed=seed + number) for number, each in enumerate(rates)],
+        [counted(each, seed=own) for each, own in zip(rates, seeds, strict=True)],
         assumed.lengths,
-        seed=seed,
+        seeds=seeds,
         progress=lambda share: progress(f"{len(places)} clusters", share),
     )
     _report(outcomes, assumed, json=json, first="cluster", total=True)

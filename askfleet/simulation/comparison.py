@@ -61,7 +61,7 @@ class Bench:
         ]
 
     def count(self, policies: Sequence[Policy], progress: Progress | None = None) -> list[Outcome]:
-        """By number, all policies side by side."""
+        """By number, side by side: each with the same chance and its own end, whatever runs beside it."""
         load = self.load
         arrivals = (
             counted(load.rates, seed=load.seed)
@@ -70,7 +70,8 @@ class Bench:
         )
         sites = [self.site(policy) for policy in policies]
         told = None if progress is None else _named(progress, f"{len(sites)} policies")
-        return count(sites, [arrivals] * len(sites), load.lengths, seed=load.seed, progress=told)
+        seeds = [load.seed] * len(sites)
+        return count(sites, [arrivals] * len(sites), load.lengths, seeds=seeds, progress=told)
 
     @property
     def is_small(self) -> bool:

@@ -62,16 +62,28 @@ def count(
     arrivals: Sequence[Counted],
     lengths: Lengths,
     *,
-    seed: int,
+    seeds: Sequence[int],
     guest_share: float = GUEST_SHARE,
     progress: Progress | None = None,
 ) -> list[Outcome]:
-    """One outcome a site; sites without helpers do not meet, so candidates can run side by side.
+    """One outcome a site. Sites that help each other share chance and end; others are as if they ran alone.
 
     Args:
-        seed: of what ends when; that of arrivals lies in them.
+        seeds: one a site, of what ends when; sites that help each other follow the first's. That of arrivals
+            lies in them.
     """
-    return _Count(sites, arrivals, lengths, guest_share, seed).run(progress)
+    return _Count(sites, arrivals, lengths, guest_share, seeds).run(progress)
+
+
+def groups_of(sites: Sequence[Site]) -> list[list[int]]:
+    """Places that help each other, at first or at third hand."""
+    groups: list[list[int]] = []
+    for place, site in enumerate(sites):
+        met = {place, *site.helpers}
+        joined = [group for group in groups if met & set(group)]
+        groups = [group for group in groups if group not in joined]
+        groups.append(sorted(met.union(*joined)))
+    return sorted(groups)
 
 
 class _Count:
@@ -83,10 +95,9 @@ class _Count:
         arrivals: Sequence[Counted],
         lengths: Lengths,
         guest_share: float,
-        seed: int,
+        seeds: Sequence[int],
     ) -> None:
         self.sites = sites
-        self.chance = np.random.default_rng(seed)
         self.lengths = lengths
         self.steps = max(len(each.per_step) for each in arrivals)
         self.arrivals = np.zeros((self.steps, len(sites)), dtype=np.int64)
@@ -98,6 +109,9 @@ class _Count:
         self.worker = np.array([worker for worker, _ in self.pairs])
         self.home = np.array([home for _, home in self.pairs])
         self.row = {pair: number for number, pair in enumerate(self.pairs)}
+        self.groups = [np.array(group) for group in groups_of(sites)]
+        self.rows = [np.flatnonzero(np.isin(self.home, group)) for group in self.groups]
+        self.chances = [np.random.default_rng(seeds[group[0]]) for group in self.groups]
         self.guest_share = guest_share
         self.neighbours = [len(helped_by(sites, place)) for place in range(len(sites))]
         self._set_service()
@@ -105,6 +119,7 @@ class _Count:
         self.leaving = np.zeros_like(self.work)
         self.waiting = np.zeros(len(sites), dtype=np.int64)
         self.pools = [_Pool(site) for site in sites]
+        self.open = np.ones(len(sites), dtype=bool)
 
     def _set_service(self) -> None:
         services = [site.service for site in self.sites]
@@ -129,7 +144,7 @@ class _Count:
         for step in range(self.steps + patience):
             if step == self.steps:
                 hours = [pool.nodes.gpu_hours(step * STEP_S) for pool in self.pools]
-            if step >= self.steps and not self.waiting.any():
+            if step >= self.steps and not self._still_open():
                 break
             new = self.arrivals[step] if step < self.steps else nobody
             arrived.append(new)
@@ -141,11 +156,22 @@ class _Count:
             arrived.append(nobody)
         return self._outcomes(np.array(arrived), np.array(started), hours)
 
+    def _still_open(self) -> bool:
+        """Closes groups in which nobody waits any more, whatever waits elsewhere."""
+        for group in self.groups:
+            if not self.waiting[group].any():
+                self.open[group] = False
+        return bool(self.open.any())
+
+    @property
+    def _open_pools(self) -> list[tuple[int, "_Pool"]]:
+        return [(place, pool) for place, pool in enumerate(self.pools) if self.open[place]]
+
     def _step(self, now_s: float, new: Counts) -> Counts:
         self._end_answers()
         self.waiting += new
         lag: Floats | None = None
-        for place, pool in enumerate(self.pools):
+        for place, pool in self._open_pools:
             if pool.due_s <= now_s:
                 pool.catch_up(now_s)
             if pool.look_s <= now_s:
@@ -154,7 +180,7 @@ class _Count:
         started = self._start()
         if now_s % NOTE_EVERY_S == 0:
             in_work = self._of_home()
-            for place, pool in enumerate(self.pools):
+            for place, pool in self._open_pools:
                 pool.note(now_s, float(self.waiting[place]), float(in_work[place]))
         return started
 
@@ -172,13 +198,22 @@ class _Count:
         for block in (self.work, self.leaving):
             if not block.any():
                 continue
-            moved = self.chance.binomial(block, share)
+            moved = self._moved(block, share)
             block -= moved
             block[:, 1:] += moved[:, :-1]
         if leaving.any():
             left = np.bincount(self.worker, self.leaving.sum(axis=1), minlength=count)
             for place in np.flatnonzero(leaving):
                 self.pools[place].keep_leaving(int(left[place]))
+
+    def _moved(self, block: Counts, share: Floats) -> Counts:
+        """By chance, which is each group's own."""
+        if len(self.groups) == 1:
+            return self.chances[0].binomial(block, share)
+        moved = np.empty_like(block)
+        for chance, rows in zip(self.chances, self.rows, strict=True):
+            moved[rows] = chance.binomial(block[rows], share[rows])
+        return moved
 
     def _look(self, place: int, pool: "_Pool", now_s: float, lag: float) -> None:
         before = pool.ready
@@ -219,7 +254,7 @@ class _Count:
         self.work[:count, 0] += started
         free -= started
         self._spill(free, capacity, room, started)
-        self.answer_area += self._of_home()
+        self.answer_area += np.where(self.open, self._of_home(), 0.0)
         return np.asarray(started, dtype=np.int64)
 
     def _spill(self, free: Counts, capacity: Counts, room: Counts, started: Counts) -> None:

@@ -28,7 +28,7 @@ LENGTHS = Lengths()
 
 def both(places: list[Site], asked: list[Demand], seed: int) -> tuple[list[Outcome], list[Outcome]]:
     arrivals = [counted_times(each.at_s, each.seconds) for each in asked]
-    return follow(places, asked), count(places, arrivals, LENGTHS, seed=seed)
+    return follow(places, asked), count(places, arrivals, LENGTHS, seeds=[seed] * len(places))
 
 
 def test_counting_agrees_with_following_on_a_spike_that_spills() -> None:
@@ -65,7 +65,7 @@ def test_counting_waits_for_the_same_cold_start_and_keeps_the_node_as_long() -> 
     """KEDA polls at 65 s; node, model, an answer of some seconds, the cooldown of 600 s, 300 s kept."""
     nodes = Provisioning(node_s=180.0, model_s=120.0, keep_node_s=300.0)
     asked = counted_times(np.array([61.0]), 7_200.0)
-    outcome = count([Site("a", by_queue(SHIPPED), Service(), nodes)], [asked], LENGTHS, seed=1)[0]
+    outcome = count([Site("a", by_queue(SHIPPED), Service(), nodes)], [asked], LENGTHS, seeds=[1])[0]
     assert outcome.waits.mean == pytest.approx(4.0 + 300.0, abs=2.0)
     assert outcome.gpu_hours * 3_600 == pytest.approx(300 + 600 + 300, abs=30)
 
@@ -132,7 +132,8 @@ def test_questions_begin_in_the_order_in_which_they_came() -> None:
 def test_a_fleet_of_4000_gpus_is_counted_in_seconds_for_an_hour() -> None:
     assumed = Assumptions()
     places = sites(ring(10, 4_000, least=100), SHIPPED, assumed, spill=True)
-    outcomes = count(places, [counted(constant(500.0, 60), seed=seed) for seed in range(10)], LENGTHS, seed=1)
+    arrivals = [counted(constant(500.0, 60), seed=seed) for seed in range(10)]
+    outcomes = count(places, arrivals, LENGTHS, seeds=range(10))
     assert sum(outcome.waits.questions for outcome in outcomes) == pytest.approx(18e6, rel=0.001)
     assert sum(outcome.most_ready for outcome in outcomes) <= 4_000
 
