@@ -118,8 +118,8 @@ test-vllm: $(VLLM)  ## the engine's and the worker's behaviour on the real vLLM 
 	$(VLLM_BIN)/python -m evals.small_model
 	HF_HUB_OFFLINE=1 TEST_ENGINES=vllm,vllm-serve TEST_ENGINE_SETTINGS='$(VLLM_SMALL)' \
 	  $(VLLM_BIN)/python -m pytest -o filterwarnings=default --timeout 900 --durations 8 \
-	  tests/vllm tests/engines/test_engine_behaviour.py tests/engines/test_vllm_takeover.py \
-	  tests/engines/test_vllm_engine.py
+	  tests/vllm tests/engines/test_engine_behaviour.py tests/engines/test_engine_ends.py \
+	  tests/engines/test_vllm_takeover.py tests/engines/test_vllm_engine.py
 
 bench-vllm: $(VLLM)  ## what the worker adds to vLLM, against `vllm serve` called directly (minutes)
 	HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m evals.bench_vllm
