@@ -6,6 +6,7 @@ event loop, and `stream` reads it there. Only a long prompt of a request is made
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
@@ -60,7 +61,9 @@ class VllmEngine:
     async def start(self) -> None:
         """Raises: Misconfigured: vLLM is not installed, or can't load the model as the settings say."""
         self._check_adapters()
-        self._llm = await asyncio.to_thread(self._open)
+        # Two calls: modules of vLLM keep an error of their import, and with it the frames that called it.
+        args = await asyncio.to_thread(self._arguments)
+        self._llm = await asyncio.to_thread(self._open, args)
         config = self._llm.vllm_config
         self.context_tokens = config.model_config.max_model_len
         cache = config.cache_config
@@ -77,9 +80,12 @@ class VllmEngine:
         self.headroom.expect(self.context_tokens // 2)
         self._watch = asyncio.create_task(self._look_after(), name="engine core")
 
-    def _open(self) -> Any:
+    def _arguments(self) -> Any:
         args = engine_args(self._model, self._settings)
         check_parser(self._settings.tool_parser)
+        return args
+
+    def _open(self, args: Any) -> Any:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         try:
@@ -139,6 +145,10 @@ class VllmEngine:
             if llm.output_handler is not None:
                 llm.output_handler.cancel()  # or it takes the end of the core for its death, and says so
             await asyncio.to_thread(llm.shutdown)
+            del llm
+            # Else the interpreter finds the engine at its very end, where what it calls then is gone already.
+            gc.unfreeze()
+            gc.collect()
 
     def in_flight(self) -> int:
         return self._in_flight
