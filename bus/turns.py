@@ -7,7 +7,7 @@ token of another answer, waits behind all of them.
 import asyncio
 from collections import deque
 
-AT_ONCE = 8
+AT_ONCE = 2
 
 
 class Turns:

@@ -110,8 +110,9 @@ async def _run(name: str, settings: WorkerSettings, open_worker: Open, *, probes
 def _set_startup_aside() -> None:
     """Models, schemas and clients live as long as the process: the collector needn't walk them again.
 
-    Answers leave few cycles, so it may look less often, too (what that gives: docs/performance.md).
+    Answers leave few cycles, so old objects are looked at less often, too (what that gives:
+    docs/performance.md). A look at the young ones holds up the loop, so it is at few of them.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(2_000, 200, 50)
