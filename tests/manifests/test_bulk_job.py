@@ -76,6 +76,12 @@ def test_it_indexes_as_the_ingest_workers_of_the_same_overlay(made: list[Manifes
     assert token in worker.worker["env"]
 
 
+def test_the_cpu_nodes_of_the_workers_take_its_pods(made: list[Manifest]) -> None:
+    (taint,) = named(made, "NodePool")["askfleet-cpu"]["spec"]["template"]["spec"]["taints"]
+    for name, pod in pods_of(made):
+        assert {**taint, "operator": "Equal"} in pod["tolerations"], name
+
+
 def test_settings_of_the_run_are_known_and_secrets_are_referred_to(made: list[Manifest], head: Any) -> None:
     entries = {entry["name"]: entry for entry in head["env"]}
     assert set(entries) <= {*fields(RaySettings), "AF_TENANT", "AF_MILVUS_TOKEN"}
