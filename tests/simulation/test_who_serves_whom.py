@@ -116,3 +116,19 @@ def test_nodes_that_are_kept_warm_are_not_given_back() -> None:
     nodes.give_back(100.0)
     nodes.give_back(200.0)
     assert nodes.count == 1
+
+
+def test_of_replicas_that_are_not_ready_the_newest_is_given_up() -> None:
+    """The neighbour writes all answers; the first replica, ordered at once, is ready 400 s later."""
+    rules = replace(SHIPPED, target_value=10.0, behavior=AT_ONCE)
+    service = Service(slots=8, kv_tokens=0, first_token_s=0.0, prompt_token_s=0.0, alone_s=0.1, full_s=0.1)
+    slow = Provisioning(node_s=0.0, model_s=400.0)
+    places = [Site("a", by_queue(rules), service, slow, helpers=(1,)), Site("b", static(4), service)]
+    questions = [0.0] * 5 + [200.0] * 30
+    numbered = counts(places, questions, [], seconds=600.0)
+    followed = follow(places, [asked(*questions, tokens=200.0), asked()])
+    for outcomes in (numbered, followed):
+        ready = {change.t: (change.ready, change.desired) for change in outcomes[0].path}
+        assert outcomes[0].cold_starts > 1
+        assert ready[300.0] == (0, 1)
+        assert ready[480.0] == (1, 1)
